@@ -1,0 +1,301 @@
+//! The one file that speaks WIT: converts in, calls the library, converts out.
+//!
+//! What is not here is not part of the contract.
+
+mod generated {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "notifier",
+    });
+}
+
+use generated::exports::nuncio::dispatch::dispatcher::{Dispatcher, GuestDispatcher};
+use generated::exports::nuncio::dispatch::{catalog, dispatcher, ingest};
+use generated::nuncio::dispatch::types as wit;
+
+use crate::color::Color;
+use crate::config::{self, Config, Target};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::filter::{self, Choice};
+use crate::judge::{self, Admission, Attempt, Endpoint, Verdict};
+use crate::notification::{Body, Field, Level, Notification};
+use crate::outcome::{Class, Outcome, Reply, Transport};
+use crate::provider;
+use crate::request::{Atom, Escape, Request, Segment};
+
+struct Component;
+
+// A native library has no use for the exports, and no linker that takes their names.
+#[cfg(target_family = "wasm")]
+generated::export!(Component with_types_in generated);
+
+/// What a host gets that passes a name which `targets` does not list.
+const UNKNOWN_TARGET: &str = "no target has this name";
+
+impl catalog::Guest for Component {
+    fn providers() -> Vec<catalog::Provider> {
+        let provider = |entry: &provider::Entry| catalog::Provider {
+            name: entry.name.to_owned(),
+            summary: entry.summary.to_owned(),
+            settings_schema: config::target_schema(entry).to_string(),
+            example: entry.example.to_owned(),
+            origins: entry.origins.iter().map(|origin| (*origin).to_owned()).collect(),
+        };
+        provider::ALL.iter().map(provider).collect()
+    }
+}
+
+impl ingest::Guest for Component {
+    fn read(json: String, id: String, at: u64) -> Result<wit::Notification, Vec<wit::Diagnostic>> {
+        crate::ingest::read(&json, id, at).map(notification_out).map_err(diagnostics_out)
+    }
+}
+
+impl dispatcher::Guest for Component {
+    type Dispatcher = Config;
+}
+
+impl GuestDispatcher for Config {
+    fn open(config: String) -> Result<Dispatcher, Vec<wit::Diagnostic>> {
+        Self::read(&config).map(Dispatcher::new).map_err(diagnostics_out)
+    }
+
+    fn targets(&self) -> Vec<String> {
+        Config::targets(self).iter().map(|target| target.name.clone()).collect()
+    }
+
+    fn route(&self, notification: wit::Notification) -> Vec<wit::Decision> {
+        let targets = Config::targets(self).iter().map(|target| (target.name.as_str(), &target.filter));
+        let decisions = filter::route(&notification_in(notification), targets);
+        decisions.into_iter().map(decision_out).collect()
+    }
+
+    fn format(
+        &self,
+        target: String,
+        notification: wit::Notification,
+        _attempt: wit::Attempt,
+        _now: u64,
+    ) -> Result<Vec<wit::Request>, String> {
+        let target = self.target(&target).ok_or(UNKNOWN_TARGET)?;
+        let requests = target.service.format(&notification_in(notification))?;
+        Ok(requests.into_iter().map(|request| request_out(request, target)).collect())
+    }
+
+    fn admit(&self, _target: String, endpoint: wit::Endpoint, now: u64) -> wit::Admission {
+        match judge::admit(&endpoint_in(&endpoint), now) {
+            Admission::Send => wit::Admission::Send,
+            Admission::Wait(until) => wit::Admission::Wait(until),
+        }
+    }
+
+    fn judge(
+        &self,
+        target: String,
+        attempt: wit::Attempt,
+        outcome: wit::Outcome,
+        endpoint: wit::Endpoint,
+        now: u64,
+        entropy: u64,
+    ) -> wit::Judgement {
+        let (outcome, endpoint) = (outcome_in(outcome), endpoint_in(&endpoint));
+        let Some(target) = self.target(&target) else {
+            return wit::Judgement {
+                verdict: wit::Verdict::Dead(UNKNOWN_TARGET.to_owned()),
+                class: wit::Class::Permanent,
+                detail: UNKNOWN_TARGET.to_owned(),
+                endpoint: endpoint_out(endpoint),
+            };
+        };
+        let attempt = Attempt {
+            number: attempt.number,
+            first_tried: attempt.first_tried,
+            level: level_in(attempt.level),
+        };
+        let class = target.classify(&outcome);
+        judgement_out(judge::judge(&target.policy, &attempt, class, &outcome, &endpoint, now, entropy))
+    }
+}
+
+// === in ===
+
+fn level_in(level: wit::Level) -> Level {
+    match level {
+        wit::Level::Trace => Level::Trace,
+        wit::Level::Debug => Level::Debug,
+        wit::Level::Info => Level::Info,
+        wit::Level::Warn => Level::Warn,
+        wit::Level::Error => Level::Error,
+        wit::Level::Fatal => Level::Fatal,
+    }
+}
+
+fn notification_in(notification: wit::Notification) -> Notification {
+    let field = |field: wit::Field| Field { name: field.name, value: field.value };
+    Notification {
+        id: notification.id,
+        at: notification.at,
+        level: level_in(notification.level),
+        title: notification.title,
+        body: match notification.body {
+            wit::Body::Text(text) => Body::Text(text),
+            wit::Body::Items(items) => Body::Items(items),
+            wit::Body::Fields(fields) => Body::Fields(fields.into_iter().map(field).collect()),
+        },
+        // The upper eight bits mean nothing in the contract.
+        color: notification.color.and_then(|rgb| Color::from_rgb(rgb & 0xff_ffff)),
+        to: notification.to,
+        tags: notification.tags,
+        link: notification.link,
+    }
+}
+
+fn outcome_in(outcome: wit::Outcome) -> Outcome {
+    match outcome {
+        wit::Outcome::Reply(reply) => {
+            Outcome::Reply(Reply { status: reply.status, headers: reply.headers, body: reply.body })
+        }
+        wit::Outcome::Failed(transport) => Outcome::Failed(match transport {
+            wit::Transport::Refused => Transport::Refused,
+            wit::Transport::Dns => Transport::Dns,
+            wit::Transport::Tls => Transport::Tls,
+            wit::Transport::TimeoutBeforeSend => Transport::TimeoutBeforeSend,
+            wit::Transport::TimeoutAfterSend => Transport::TimeoutAfterSend,
+            wit::Transport::Reset => Transport::Reset,
+            wit::Transport::Blocked => Transport::Blocked,
+        }),
+    }
+}
+
+fn endpoint_in(endpoint: &wit::Endpoint) -> Endpoint {
+    Endpoint {
+        not_before: endpoint.not_before,
+        consecutive_failures: endpoint.consecutive_failures,
+        last_success: endpoint.last_success,
+    }
+}
+
+// === out ===
+
+fn notification_out(notification: Notification) -> wit::Notification {
+    let field = |field: Field| wit::Field { name: field.name, value: field.value };
+    wit::Notification {
+        id: notification.id,
+        at: notification.at,
+        level: match notification.level {
+            Level::Trace => wit::Level::Trace,
+            Level::Debug => wit::Level::Debug,
+            Level::Info => wit::Level::Info,
+            Level::Warn => wit::Level::Warn,
+            Level::Error => wit::Level::Error,
+            Level::Fatal => wit::Level::Fatal,
+        },
+        title: notification.title,
+        body: match notification.body {
+            Body::Text(text) => wit::Body::Text(text),
+            Body::Items(items) => wit::Body::Items(items),
+            Body::Fields(fields) => wit::Body::Fields(fields.into_iter().map(field).collect()),
+        },
+        color: notification.color.map(Color::rgb),
+        to: notification.to,
+        tags: notification.tags,
+        link: notification.link,
+    }
+}
+
+fn diagnostics_out(diagnostics: Vec<Diagnostic>) -> Vec<wit::Diagnostic> {
+    let diagnostic = |diagnostic: Diagnostic| wit::Diagnostic {
+        path: diagnostic.path,
+        place: match diagnostic.place {
+            Place::Key => wit::Place::Key,
+            Place::Value => wit::Place::Value,
+        },
+        problem: diagnostic.problem,
+        hint: diagnostic.hint,
+    };
+    diagnostics.into_iter().map(diagnostic).collect()
+}
+
+fn decision_out(decision: filter::Decision) -> wit::Decision {
+    let choice = match decision.choice {
+        Choice::Send => wit::Choice::Send,
+        Choice::Skip => wit::Choice::Skip,
+        Choice::Unknown => wit::Choice::Unknown,
+    };
+    wit::Decision { target: decision.target, choice, because: decision.because }
+}
+
+fn request_out(request: Request, target: &Target) -> wit::Request {
+    let segments = |segments: Vec<Segment>| segments.into_iter().map(segment_out).collect();
+    wit::Request {
+        method: request.method.to_owned(),
+        url: segments(request.url),
+        query: request.query.into_iter().map(|(name, value)| wit::Parameter { name, value }).collect(),
+        headers: request
+            .headers
+            .into_iter()
+            .map(|(name, value)| wit::Header { name, value: segments(value) })
+            .collect(),
+        body: segments(request.body),
+        timeout: target.timeout,
+    }
+}
+
+fn segment_out(segment: Segment) -> wit::Segment {
+    match segment {
+        Segment::Text(text) => wit::Segment::Text(text),
+        Segment::Secret { name, escape } => {
+            let escape = match escape {
+                Escape::Verbatim => wit::Escape::Verbatim,
+                Escape::Percent => wit::Escape::Percent,
+                Escape::Json => wit::Escape::Json,
+            };
+            wit::Segment::Secret(wit::Secret { name, escape })
+        }
+        Segment::Base64(atoms) => wit::Segment::Base64(atoms_out(atoms)),
+        Segment::HmacSha256(hmac) => wit::Segment::HmacSha256(wit::Hmac {
+            key: atoms_out(hmac.key),
+            key_is_base64: hmac.key_is_base64,
+            message: atoms_out(hmac.message),
+            hex: hmac.hex,
+        }),
+    }
+}
+
+fn atoms_out(atoms: Vec<Atom>) -> Vec<wit::Atom> {
+    let atom = |atom| match atom {
+        Atom::Text(text) => wit::Atom::Text(text),
+        Atom::Secret(name) => wit::Atom::Secret(name),
+        Atom::RequestBody => wit::Atom::RequestBody,
+    };
+    atoms.into_iter().map(atom).collect()
+}
+
+fn endpoint_out(endpoint: Endpoint) -> wit::Endpoint {
+    wit::Endpoint {
+        not_before: endpoint.not_before,
+        consecutive_failures: endpoint.consecutive_failures,
+        last_success: endpoint.last_success,
+    }
+}
+
+fn judgement_out(judgement: judge::Judgement) -> wit::Judgement {
+    wit::Judgement {
+        verdict: match judgement.verdict {
+            Verdict::Delivered => wit::Verdict::Delivered,
+            Verdict::Retry(at) => wit::Verdict::Retry(at),
+            Verdict::Dead(reason) => wit::Verdict::Dead(reason),
+        },
+        class: match judgement.class {
+            Class::Delivered => wit::Class::Delivered,
+            Class::Transient => wit::Class::Transient,
+            Class::Ambiguous => wit::Class::Ambiguous,
+            Class::Throttled => wit::Class::Throttled,
+            Class::Credentials => wit::Class::Credentials,
+            Class::Permanent => wit::Class::Permanent,
+            Class::Gone => wit::Class::Gone,
+        },
+        detail: judgement.detail,
+        endpoint: endpoint_out(judgement.endpoint),
+    }
+}

@@ -1,0 +1,61 @@
+//! Lengths of time in configurations: `500ms`, `10s`, `1m 30s`.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+use std::borrow::Cow;
+
+/// A length of time in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DurationMs(pub u64);
+
+impl DurationMs {
+    /// Reads a number with a unit (`ms`, `s`, `m`, `h`, `d`), or several of them.
+    ///
+    /// Returns `None` for a number without a unit, a sign, and what does not fit 64 bits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        // humantime also takes weeks, months and years; nobody waits that long for a retry.
+        if text.contains(['y', 'M', 'w']) {
+            return None;
+        }
+        let duration = humantime::parse_duration(text.trim()).ok()?;
+        u64::try_from(duration.as_millis()).ok().map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for DurationMs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is no length of time")))
+    }
+}
+
+impl JsonSchema for DurationMs {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "duration", "examples": ["500ms", "10s", "5m"] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_needs_a_unit() {
+        assert_eq!(DurationMs::parse("500ms"), Some(DurationMs(500)));
+        assert_eq!(DurationMs::parse("1m 30s"), Some(DurationMs(90_000)));
+        assert_eq!(DurationMs::parse("1.5s"), Some(DurationMs(1_500)));
+        assert_eq!(DurationMs::parse("24h"), Some(DurationMs(86_400_000)));
+        for text in ["", "10", "-1s", "s", "1y", "2 weeks", "99999999999999999999h"] {
+            assert_eq!(DurationMs::parse(text), None, "{text}");
+        }
+    }
+}

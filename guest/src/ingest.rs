@@ -1,0 +1,263 @@
+//! Reads the JSON form of a notification, the same whichever host takes it in.
+//!
+//! `{"level", "title", "body": text | [text] | {name: value} | [{"name", "value"}], "color", "to", "tags",
+//! "link"}`: all but one of `title` and `body` can be left out. Finds everything that is wrong at once, and
+//! takes nothing that it does not understand.
+
+use serde_json::{Map, Value};
+
+use crate::color::Color;
+use crate::diagnostic::{Diagnostic, Diagnostics, Pointer, did_you_mean};
+use crate::notification::{Body, Field, Level, Notification};
+use crate::schema::kind;
+
+/// The members that are understood.
+const KNOWN: [&str; 7] = ["level", "title", "body", "color", "to", "tags", "link"];
+
+/// No notification has more tags, or names more targets.
+const MOST_NAMES: usize = 1_000;
+
+/// Reads a notification; `id` and `at` are the host's.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, in the order of the text.
+pub fn read(json: &str, id: String, at: u64) -> Result<Notification, Vec<Diagnostic>> {
+    let mut problems = Diagnostics::default();
+    let root = Pointer::default();
+    let members = match serde_json::from_str(json) {
+        Ok(Value::Object(members)) => members,
+        Ok(other) => {
+            let hint = r#"send an object such as {"level":"warn","title":"…","body":"…"}"#;
+            problems.value(&root, format!("expected a notification, found {}", kind(&other)), hint);
+            return Err(problems.into_vec());
+        }
+        Err(error) => {
+            problems.value(&root, format!("this is no JSON: {error}"), "");
+            return Err(problems.into_vec());
+        }
+    };
+    let mut notification = Notification {
+        id,
+        at,
+        level: Level::Info,
+        title: String::new(),
+        body: Body::Text(String::new()),
+        color: None,
+        to: Vec::new(),
+        tags: Vec::new(),
+        link: None,
+    };
+    for (name, value) in &members {
+        let at = root.at(name);
+        match name.as_str() {
+            _ if value.is_null() && KNOWN.contains(&name.as_str()) => {}
+            "level" => notification.level = read_level(value, &at, &mut problems),
+            "title" => notification.title = text(value, &at, &mut problems).unwrap_or_default(),
+            "body" => notification.body = read_body(value, &at, &mut problems),
+            "color" => notification.color = read_color(value, &at, &mut problems),
+            "to" => notification.to = names(value, &at, &mut problems),
+            "tags" => notification.tags = names(value, &at, &mut problems),
+            "link" => notification.link = read_link(value, &at, &mut problems),
+            _ => problems.key(&at, format!("unknown key `{name}`"), did_you_mean(name, KNOWN)),
+        }
+    }
+    if problems.is_empty() && notification.title.trim().is_empty() && notification.body.is_empty() {
+        problems.value(&root, "the notification says nothing", "give it a `title` or a `body`");
+    }
+    if problems.is_empty() { Ok(notification) } else { Err(problems.into_vec()) }
+}
+
+fn read_level(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Level {
+    let names = Level::ALL.map(Level::name);
+    let Some(name) = value.as_str() else {
+        problems.value(
+            at,
+            format!("expected a level, found {}", kind(value)),
+            format!("known are: {}", names.join(", ")),
+        );
+        return Level::Info;
+    };
+    Level::parse(name).unwrap_or_else(|| {
+        problems.value(at, format!("no level is called `{name}`"), did_you_mean(name, names));
+        Level::Info
+    })
+}
+
+fn read_color(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Option<Color> {
+    let color = match value {
+        Value::String(text) => Color::parse(text),
+        Value::Number(number) => {
+            number.as_u64().and_then(|rgb| u32::try_from(rgb).ok()).and_then(Color::from_rgb)
+        }
+        _ => None,
+    };
+    if color.is_none() {
+        let hint = "write default, red, green, blue, yellow, purple, `#rrggbb`, or an integer up to 16777215";
+        problems.value(at, "this is no colour", hint);
+    }
+    color
+}
+
+fn read_body(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Body {
+    match value {
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            let fields = items.iter().enumerate();
+            Body::Fields(fields.filter_map(|(n, item)| read_field(item, &at.at(n), problems)).collect())
+        }
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            Body::Items(items.filter_map(|(n, item)| scalar(item, &at.at(n), problems)).collect())
+        }
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| {
+                let value = scalar(value, &at.at(name), problems)?;
+                Some(Field { name: name.clone(), value })
+            };
+            Body::Fields(fields.iter().filter_map(field).collect())
+        }
+        other => Body::Text(scalar(other, at, problems).unwrap_or_default()),
+    }
+}
+
+fn read_field(item: &Value, at: &Pointer, problems: &mut Diagnostics) -> Option<Field> {
+    let empty = Map::new();
+    let members = item.as_object().unwrap_or(&empty);
+    for name in members.keys().filter(|name| !["name", "value"].contains(&name.as_str())) {
+        problems.key(&at.at(name), format!("unknown key `{name}`"), did_you_mean(name, ["name", "value"]));
+    }
+    let (Some(name), Some(value)) = (members.get("name"), members.get("value")) else {
+        problems.value(
+            at,
+            format!("expected a field, found {}", kind(item)),
+            r#"write {"name":"…","value":"…"}"#,
+        );
+        return None;
+    };
+    let name = text(name, &at.at("name"), problems);
+    let value = scalar(value, &at.at("value"), problems);
+    Some(Field { name: name?, value: value? })
+}
+
+fn read_link(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Option<String> {
+    let link = text(value, at, problems)?;
+    let has_scheme = link.starts_with("https://") || link.starts_with("http://");
+    if !has_scheme || link.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        problems.value(at, "this is no http or https URL", "it must start with `https://` or `http://`");
+        return None;
+    }
+    Some(link)
+}
+
+/// One name, or a list of them.
+fn names(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Vec<String> {
+    let names: Vec<String> = match value {
+        Value::Array(names) => {
+            names.iter().enumerate().filter_map(|(n, name)| text(name, &at.at(n), problems)).collect()
+        }
+        one => text(one, at, problems).into_iter().collect(),
+    };
+    if names.len() > MOST_NAMES {
+        problems.value(at, format!("has {} entries; at most {MOST_NAMES} are allowed", names.len()), "");
+    }
+    names
+}
+
+fn text(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Option<String> {
+    let text = value.as_str().map(ToOwned::to_owned);
+    if text.is_none() {
+        problems.value(at, format!("expected text, found {}", kind(value)), "");
+    }
+    text
+}
+
+/// Text, or a number or truth value as it is written: callers fill fields from measurements.
+fn scalar(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Option<String> {
+    match value {
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        other => text(other, at, problems),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(json: &str) -> Result<Notification, Vec<Diagnostic>> {
+        read(json, "id".into(), 7)
+    }
+
+    fn field(name: &str, value: &str) -> Field {
+        Field { name: name.into(), value: value.into() }
+    }
+
+    #[test]
+    fn every_member_is_read() {
+        let read = of(r##"{"level":"WARN","title":"t","body":"b","color":"#00ff00","to":["x"],"tags":"db",
+            "link":"https://example.org/"}"##)
+        .unwrap();
+        assert_eq!((read.id.as_str(), read.at, read.level), ("id", 7, Level::Warn));
+        assert_eq!((read.title.as_str(), read.body), ("t", Body::Text("b".into())));
+        assert_eq!(read.color.map(Color::rgb), Some(0x00ff00));
+        assert_eq!((read.to, read.tags), (vec!["x".into()], vec!["db".into()]));
+        assert_eq!(read.link.as_deref(), Some("https://example.org/"));
+    }
+
+    #[test]
+    fn a_body_is_text_items_or_fields_in_their_order() {
+        let body = |json: &str| of(&format!(r#"{{"body":{json}}}"#)).unwrap().body;
+        assert_eq!(body(r#"["b","a"]"#), Body::Items(vec!["b".into(), "a".into()]));
+        let fields = Body::Fields(vec![field("Zulu", "1"), field("Alpha", "true"), field("Mike", "x")]);
+        assert_eq!(body(r#"{"Zulu":1,"Alpha":true,"Mike":"x"}"#), fields);
+        let pairs =
+            r#"[{"name":"Zulu","value":1},{"name":"Alpha","value":true},{"name":"Mike","value":"x"}]"#;
+        assert_eq!(body(pairs), fields);
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default() {
+        let read = of(r#"{"title":"t","color":null,"to":null}"#).unwrap();
+        assert_eq!((read.level, read.color, read.to.len()), (Level::Info, None, 0));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_said_at_once() {
+        let json = r##"{"levle":"warn","level":"loud","title":3,"body":[{"name":"a"},{"name":"b","vlaue":1}],
+            "color":"#fff","to":[1],"link":"ftp://x"}"##;
+        let found: Vec<String> = of(json).unwrap_err().into_iter().map(|d| d.path).collect();
+        assert_eq!(
+            found,
+            ["/levle", "/level", "/title", "/body/0", "/body/1/vlaue", "/body/1", "/color", "/to/0", "/link"]
+        );
+    }
+
+    #[test]
+    fn a_notification_must_say_something() {
+        for json in ["{}", r#"{"title":"  "}"#, r#"{"body":""}"#, r#"{"body":[]}"#, r#"{"body":{}}"#] {
+            assert!(of(json).unwrap_err()[0].problem.contains("says nothing"), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for json in ["", "{", "[]", "3", "\"text\"", "{\"title\":\"t\"} x"] {
+            assert!(of(json).is_err(), "{json}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>()) {
+            let _ = of(&text);
+        }
+
+        #[test]
+        fn any_title_arrives_as_it_was_sent(title in "\\PC{1,40}") {
+            prop_assume!(!title.trim().is_empty());
+            let json = serde_json::json!({ "title": &title }).to_string();
+            prop_assert_eq!(of(&json).unwrap().title, title);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The brain of Nuncio: what a notification becomes at each target, and what a reply means.
+//!
+//! It is deterministic and performs no I/O. It has no clock, no source of randomness, no environment and no
+//! state beyond the configuration it was opened with: time, entropy and what the retry policy remembers are
+//! arguments, and secrets are names. The same arguments give the same answer, on every host, for ever.
+//!
+//! [`boundary`] is the one file that speaks WIT. Built as a `cdylib` for `wasm32-unknown-unknown` it is the
+//! component in `wit/`; built natively it is a library for property tests, fuzzing and benchmarks.
+//!
+//! Modules, in the order in which data flows through them: [`ingest`] reads a [`notification`];
+//! [`config`] reads the targets; [`filter`] routes; a [`provider`] formats a [`request`]; [`outcome`] says
+//! what a reply means; [`judge`] decides, with [`backoff`] and [`retry_after`].
+
+pub mod backoff;
+pub mod boundary;
+pub mod color;
+pub mod config;
+pub mod diagnostic;
+pub mod duration;
+pub mod filter;
+pub mod ingest;
+pub mod judge;
+pub mod notification;
+pub mod outcome;
+pub mod provider;
+pub mod request;
+pub mod retry_after;
+pub mod schema;
+pub mod settings;

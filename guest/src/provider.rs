@@ -1,0 +1,228 @@
+//! Providers: each kind of service in a file of its own, and the table that lists them.
+//!
+//! To add one: write `provider/NAME.rs` after the example of a short one ([`gotify`]), and add it to
+//! [`ALL`]. Nothing else changes, in this crate or in any host.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::diagnostic::{Diagnostics, Pointer};
+use crate::notification::Notification;
+use crate::outcome::{Class, Reply};
+use crate::request::Request;
+use crate::schema;
+
+mod authorization;
+pub mod gotify;
+pub mod ntfy;
+#[cfg(test)]
+mod vendor;
+pub mod webhook;
+
+/// A kind of service, configured for one target.
+///
+/// An implementation must not join URLs by adding strings ([`crate::settings::BaseUrl::join`] does it), put
+/// a credential into a URL where the service takes a header, depend on anything but its arguments, or panic
+/// on a reply.
+pub trait Provider: Sized + 'static {
+    /// What a configuration calls it: lower-case letters, digits and hyphens.
+    const NAME: &'static str;
+    /// One line for a table.
+    const SUMMARY: &'static str;
+    /// A target in YAML, complete and valid, with the settings that most people need.
+    const EXAMPLE: &'static str;
+    /// Origins that the requests of every such target may go to, beside those in its settings.
+    const ORIGINS: &'static [&'static str] = &[];
+
+    /// What a target's own settings are. Doc comments become the documentation; a [`Secret`]
+    /// (crate::settings::Secret) or [`SecretUrl`](crate::settings::SecretUrl) never enters the guest.
+    type Settings: DeserializeOwned + JsonSchema;
+
+    /// Makes settings that fit their schema into a target, or adds what is wrong with them. `at` is where
+    /// they stand.
+    fn check(settings: Self::Settings, at: &Pointer, problems: &mut Diagnostics) -> Option<Self>;
+
+    /// The requests that deliver a notification, in the order in which they must be sent; at least one.
+    ///
+    /// # Errors
+    ///
+    /// Where this notification cannot be delivered by this service at all; the text says why.
+    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String>;
+
+    /// What a reply means, where this service means something else than HTTP in general; else `None`.
+    fn classify(&self, reply: &Reply) -> Option<Class> {
+        let _ = reply;
+        None
+    }
+}
+
+/// A configured target of any provider.
+pub trait Service {
+    /// See [`Provider::format`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String>;
+
+    /// See [`Provider::classify`].
+    fn classify(&self, reply: &Reply) -> Option<Class>;
+}
+
+impl<P: Provider> Service for P {
+    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String> {
+        Provider::format(self, notification)
+    }
+
+    fn classify(&self, reply: &Reply) -> Option<Class> {
+        Provider::classify(self, reply)
+    }
+}
+
+/// One row of the table.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// See [`Provider::NAME`].
+    pub name: &'static str,
+    /// See [`Provider::SUMMARY`].
+    pub summary: &'static str,
+    /// See [`Provider::EXAMPLE`].
+    pub example: &'static str,
+    /// See [`Provider::ORIGINS`].
+    pub origins: &'static [&'static str],
+    /// The schema of the provider's own settings.
+    pub schema: fn() -> Value,
+    /// Makes settings that fit the schema into a target.
+    pub open: fn(Value, &Pointer, &mut Diagnostics) -> Option<Box<dyn Service>>,
+}
+
+/// Every provider, sorted by name.
+pub const ALL: &[Entry] =
+    &[Entry::of::<gotify::Gotify>(), Entry::of::<ntfy::Ntfy>(), Entry::of::<webhook::Webhook>()];
+
+/// The provider of a name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Entry> {
+    ALL.iter().find(|entry| entry.name == name)
+}
+
+impl Entry {
+    const fn of<P: Provider>() -> Self {
+        Self {
+            name: P::NAME,
+            summary: P::SUMMARY,
+            example: P::EXAMPLE,
+            origins: P::ORIGINS,
+            schema: schema::of::<P::Settings>,
+            open: |settings, at, problems| {
+                let settings = match serde_json::from_value(settings) {
+                    Ok(settings) => settings,
+                    Err(error) => {
+                        problems.value(at, error.to_string(), "");
+                        return None;
+                    }
+                };
+                P::check(settings, at, problems).map(|target| Box::new(target) as Box<dyn Service>)
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::color::Color;
+    use crate::notification::{Body, Field, Level};
+    use crate::request::Segment;
+
+    /// A target of a provider, from its settings in JSON.
+    pub(crate) fn open<P: Provider>(settings: Value) -> P {
+        let mut problems = Diagnostics::default();
+        let settings = serde_json::from_value(settings).expect("the settings fit");
+        P::check(settings, &Pointer::default(), &mut problems)
+            .unwrap_or_else(|| panic!("refused: {:?}", problems.into_vec()))
+    }
+
+    /// What is wrong with settings in JSON: `path: problem (hint)`.
+    pub(crate) fn problems<P: Provider>(settings: Value) -> Vec<String> {
+        let (root, mut problems) = (Pointer::default(), Diagnostics::default());
+        schema::check(&schema::of::<P::Settings>(), &settings, &root, &mut problems);
+        if problems.is_empty() {
+            let settings = serde_json::from_value(settings).expect("what fits the schema is read");
+            let target = P::check(settings, &root, &mut problems);
+            assert_eq!(target.is_some(), problems.is_empty(), "a target, or what is wrong");
+        }
+        problems.into_vec().into_iter().map(|d| format!("{}: {} ({})", d.path, d.problem, d.hint)).collect()
+    }
+
+    /// The one request that delivers a notification.
+    pub(crate) fn request(target: &impl Provider, notification: &Notification) -> Request {
+        let mut requests = target.format(notification).expect("it can be delivered");
+        assert_eq!(requests.len(), 1);
+        requests.remove(0)
+    }
+
+    /// The body of a request that has no secret in it.
+    pub(crate) fn body(request: &Request) -> String {
+        match request.body.as_slice() {
+            [] => String::new(),
+            [Segment::Text(text)] => text.clone(),
+            other => panic!("more than text: {other:?}"),
+        }
+    }
+
+    /// The value of a request's header; there is at most one of a name.
+    pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a [Segment]> {
+        let mut values = request.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        let value = values.next().map(|(_, value)| value.as_slice());
+        assert!(values.next().is_none(), "two headers called {name}");
+        value
+    }
+
+    /// Notifications of every kind, with any text.
+    pub(crate) fn notifications() -> impl Strategy<Value = Notification> {
+        let text = || prop_oneof![any::<String>(), r#"[ -~\n"\\$&%+=]{0,40}"#];
+        let field = (text(), text()).prop_map(|(name, value)| Field { name, value });
+        let body = prop_oneof![
+            text().prop_map(Body::Text),
+            prop::collection::vec(text(), 0..30).prop_map(Body::Items),
+            prop::collection::vec(field, 0..30).prop_map(Body::Fields),
+        ];
+        let level = prop::sample::select(Level::ALL.as_slice());
+        let color = prop::option::of((0_u32..=0xff_ffff).prop_map(|rgb| Color::from_rgb(rgb).unwrap()));
+        let tags = prop::collection::vec(text(), 0..4);
+        let link =
+            prop::option::of(prop_oneof![any::<String>(), Just("https://status.example/web".to_owned())]);
+        let parts = (level, text(), body, color, tags, link);
+        parts.prop_map(|(level, title, body, color, tags, link)| {
+            let id = "01890a5d-ac96-774b-bcce-b302099a8057".to_owned();
+            Notification { id, at: 1_700_000_000_000, level, title, body, color, to: vec![], tags, link }
+        })
+    }
+
+    #[test]
+    fn names_are_kebab_case_unique_and_sorted() {
+        let names: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
+        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
+        for name in names {
+            assert!(
+                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_setting_of_every_provider_is_described() {
+        for entry in ALL {
+            let schema = (entry.schema)();
+            assert_eq!(schema["additionalProperties"], Value::Bool(false), "{}", entry.name);
+            for (name, property) in schema["properties"].as_object().unwrap() {
+                assert!(property["description"].is_string(), "{}: {name}", entry.name);
+            }
+        }
+    }
+}

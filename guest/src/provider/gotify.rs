@@ -1,0 +1,238 @@
+//! Gotify, <https://gotify.net/api-docs>: the operation `createMessage`.
+//!
+//! `message` must not be empty; a limit of its length is not documented. Extras are documented at
+//! <https://gotify.net/docs/msgextras>. A message without `priority` has the default of its application, so
+//! that every message here has one. The token goes into a header, never into the query, and its form is the
+//! server's business: it changed with Gotify 3.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::diagnostic::{Diagnostics, Pointer};
+use crate::notification::{Format, Level, Notification};
+use crate::provider::Provider;
+use crate::request::{Request, Segment};
+use crate::settings::{BaseUrl, PerLevel, Secret};
+
+/// What a target's own settings are.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The URL of the server, with the path that it is served under, if any.
+    url: BaseUrl,
+    /// The token of the application that the messages belong to.
+    token: Secret,
+    /// How messages are written: markdown, unless this says plain.
+    #[serde(default)]
+    format: Format,
+    /// The priority from 0 to 10, for all levels or by level; of others: fatal 8, error 5, warn 2, info,
+    /// debug and trace 0. Gotify's app makes no sound below 4.
+    #[schemars(with = "Option<PerLevel<Priority>>")]
+    priority: Option<PerLevel<u32>>,
+}
+
+/// A priority.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct Priority(#[schemars(range(min = 0, max = 10))] u32);
+
+/// An application of a Gotify server.
+pub struct Gotify {
+    url: Vec<Segment>,
+    authorization: Vec<Segment>,
+    format: Format,
+    priority: PerLevel<u32>,
+}
+
+/// The body of the request.
+#[derive(Serialize)]
+struct Message<'a> {
+    title: &'a str,
+    message: String,
+    priority: u32,
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    extras: serde_json::Map<String, Value>,
+}
+
+impl Provider for Gotify {
+    const NAME: &'static str = "gotify";
+    const SUMMARY: &'static str = "Gotify, a self-hosted push server";
+    const EXAMPLE: &'static str = "\
+- name: phone
+  provider: gotify
+  url: https://gotify.example.com
+  token: ${GOTIFY_TOKEN}
+  priority:
+    warn: 4
+    error: 8
+";
+
+    type Settings = Settings;
+
+    fn check(settings: Settings, _: &Pointer, _: &mut Diagnostics) -> Option<Self> {
+        let defaults = PerLevel::from_fn(default_priority);
+        Some(Self {
+            url: settings.url.join("message"),
+            authorization: settings.token.bearer(),
+            format: settings.format,
+            priority: settings.priority.map_or(defaults.clone(), |priority| priority.over(&defaults)),
+        })
+    }
+
+    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String> {
+        let mut extras = serde_json::Map::new();
+        if self.format == Format::Markdown {
+            extras.insert("client::display".to_owned(), json!({ "contentType": "text/markdown" }));
+        }
+        if let Some(link) = &notification.link {
+            extras.insert("client::notification".to_owned(), json!({ "click": { "url": link } }));
+        }
+        let message = Message {
+            title: &notification.title,
+            message: notification.message(self.format),
+            priority: *self.priority.get(notification.level),
+            extras,
+        };
+        let request =
+            Request::new("POST", self.url.clone()).header("authorization", self.authorization.clone());
+        Ok(vec![request.json(&message)?])
+    }
+}
+
+/// The priorities of GoDoxy's `gotify.go`.
+fn default_priority(level: Level) -> u32 {
+    match level {
+        Level::Trace | Level::Debug | Level::Info => 0,
+        Level::Warn => 2,
+        Level::Error => 5,
+        Level::Fatal => 8,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::notification::Body;
+    use crate::notification::tests::{fields, items, notification};
+    use crate::provider::tests::{body, header, notifications, open, problems, request};
+
+    fn settings() -> Value {
+        json!({ "url": "https://push.example", "token": { "$secret": "phone/token" } })
+    }
+
+    fn with(key: &str, value: Value) -> Gotify {
+        let mut settings = settings();
+        settings[key] = value;
+        open(settings)
+    }
+
+    fn sent(target: &Gotify, notification: &Notification) -> Value {
+        serde_json::from_str(&body(&request(target, notification))).unwrap()
+    }
+
+    #[test]
+    fn a_notification_is_one_message() {
+        let down = fields(&[("Service Name", "web"), ("Detail", "no \"route\"")]);
+        let request =
+            request(&open::<Gotify>(settings()), &notification(Level::Warn, "❌ web is down", down));
+        assert_eq!(request.method, "POST");
+        assert_eq!(request.url, [Segment::from("https://push.example/message")]);
+        assert_eq!(header(&request, "content-type"), Some(&["application/json".into()][..]));
+        let secret: Secret = serde_json::from_value(json!({ "$secret": "phone/token" })).unwrap();
+        assert_eq!(header(&request, "authorization"), Some(&secret.bearer()[..]));
+        assert_eq!(
+            body(&request),
+            r#####"{"title":"❌ web is down","message":"#### Service Name\nweb\n#### Detail\nno \"route\"\n","priority":2,"extras":{"client::display":{"contentType":"text/markdown"}}}"#####
+        );
+    }
+
+    #[test]
+    fn plain_text_says_nothing_about_markdown() {
+        let plain = with("format", json!("plain"));
+        let renewed = notification(Level::Info, "Renewed", items(&["a.example", "b.example"]));
+        assert_eq!(
+            body(&request(&plain, &renewed)),
+            r#"{"title":"Renewed","message":"a.example\nb.example","priority":0}"#
+        );
+    }
+
+    #[test]
+    fn a_link_opens_on_click() {
+        let mut linked = notification(Level::Info, "t", Body::Text("b".into()));
+        linked.link = Some("https://status.example/web?a=1&b=2".into());
+        let extras = json!({
+            "client::display": { "contentType": "text/markdown" },
+            "client::notification": { "click": { "url": "https://status.example/web?a=1&b=2" } },
+        });
+        assert_eq!(sent(&open(settings()), &linked)["extras"], extras);
+    }
+
+    // GoDoxy defect 1.7.7: a slash at the end of the URL made it `//message`.
+    #[test]
+    fn a_slash_at_the_end_of_the_url_makes_no_difference() {
+        for (url, message) in [
+            ("https://push.example/", "https://push.example/message"),
+            ("https://push.example//", "https://push.example/message"),
+            ("http://10.0.0.2:8080/gotify/", "http://10.0.0.2:8080/gotify/message"),
+        ] {
+            let request =
+                request(&with("url", json!(url)), &notification(Level::Info, "t", Body::Text("b".into())));
+            assert_eq!(request.url, [Segment::from(message)]);
+        }
+    }
+
+    #[test]
+    fn every_level_has_a_priority_always_sent() {
+        let priority = |level| {
+            sent(&open(settings()), &notification(level, "t", Body::Text("b".into())))["priority"].clone()
+        };
+        assert_eq!(Level::ALL.map(priority), [0, 0, 0, 2, 5, 8].map(Value::from));
+    }
+
+    // GoDoxy defect 1.7.14: "Service went down" is a warning, and a warning made no sound.
+    #[test]
+    fn priorities_are_set_for_all_levels_or_by_level() {
+        for (setting, expected) in [
+            (json!(7), [7; 6]),
+            (json!({ "warn": 6, "trace": 1 }), [1, 0, 0, 6, 5, 8]),
+            (json!({}), [0, 0, 0, 2, 5, 8]),
+        ] {
+            let target = with("priority", setting);
+            let priority =
+                |level| sent(&target, &notification(level, "t", Body::Text("b".into())))["priority"].clone();
+            assert_eq!(Level::ALL.map(priority), expected.map(Value::from));
+        }
+    }
+
+    #[test]
+    fn what_gotify_refuses_is_refused_at_once() {
+        let found = |key: &str, value: Value| {
+            let mut settings = settings();
+            settings[key] = value;
+            problems::<Gotify>(settings)
+        };
+        assert_eq!(found("priority", json!(11)), ["/priority: 11 is out of range (allowed is from 0 to 10)"]);
+        assert_eq!(found("priority", json!({ "warn": -1 })).len(), 1);
+        assert_eq!(found("format", json!("html")).len(), 1);
+        assert_eq!(found("url", json!("push.example")).len(), 1);
+        // GoDoxy took a missing token until its commit 3e73be60.
+        let missing = problems::<Gotify>(json!({ "url": "https://push.example" }));
+        assert!(missing[0].contains("`token` is missing"), "{missing:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_arrives_as_it_is(notification in notifications()) {
+            let target = open::<Gotify>(settings());
+            let first = target.format(&notification);
+            prop_assert_eq!(&first, &target.format(&notification));
+            let sent = sent(&target, &notification);
+            prop_assert_eq!(&sent["title"], &json!(notification.title));
+            prop_assert_eq!(&sent["message"], &json!(notification.message(Format::Markdown)));
+            prop_assert!(!sent["message"].as_str().unwrap().is_empty());
+        }
+    }
+}

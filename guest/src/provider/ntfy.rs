@@ -1,0 +1,298 @@
+//! ntfy, <https://docs.ntfy.sh/publish/#publish-as-json>: a message as JSON to the root of the server.
+//!
+//! JSON, because the headers of the other form can hold neither a line break nor, in every client, UTF-8.
+//!
+//! Limits: a topic is 1 to 64 of `A-Z a-z 0-9 _ -`; a message is 4096 bytes by default, which a server can
+//! set (<https://docs.ntfy.sh/config/#message-limits>). A longer one becomes an attachment where the server
+//! keeps attachments, and is refused where it does not; JSON of more than twice that limit is always
+//! refused, with status 413. Nothing is cut here, because only the server knows its limits. ntfy splits tags
+//! at commas, and cuts white space off both ends of a title and a message.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::{Diagnostics, Pointer};
+use crate::notification::{Format, Level, Notification};
+use crate::provider::{Provider, authorization};
+use crate::request::{Request, Segment};
+use crate::settings::{BaseUrl, PerLevel, Secret};
+
+/// What a target's own settings are.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The URL of the server, without the topic.
+    url: BaseUrl,
+    /// The topic to publish to: 1 to 64 letters, digits, `_` and `-`.
+    #[schemars(length(min = 1, max = 64), regex(pattern = "^[-_A-Za-z0-9]+$"))]
+    topic: String,
+    /// An access token, for a topic that is not open to all.
+    token: Option<Secret>,
+    /// A user's name, where there is no token.
+    user: Option<String>,
+    /// The user's password.
+    password: Option<Secret>,
+    /// How messages are written: markdown, unless this says plain.
+    #[serde(default)]
+    format: Format,
+    /// The priority, for all levels or by level: 1 to 5, or min, low, default, high, max, urgent; of others:
+    /// fatal 5, error 4, warn 3, info 2, debug and trace 1.
+    priority: Option<PerLevel<Priority>>,
+    /// Tags of every message, before those of the notification. ntfy shows some as emoji.
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+/// How loud a message is: a number or one of ntfy's names.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Priority {
+    Number(#[schemars(range(min = 1, max = 5))] u8),
+    Name(PriorityName),
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum PriorityName {
+    Min,
+    Low,
+    Default,
+    High,
+    Max,
+    Urgent,
+}
+
+/// A topic of an ntfy server.
+pub struct Ntfy {
+    url: Vec<Segment>,
+    authorization: Option<Vec<Segment>>,
+    topic: String,
+    format: Format,
+    priority: PerLevel<Priority>,
+    tags: Vec<String>,
+}
+
+/// The body of the request.
+#[derive(Serialize)]
+struct Message<'a> {
+    topic: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    title: &'a str,
+    message: String,
+    priority: u8,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    click: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    markdown: bool,
+}
+
+impl Provider for Ntfy {
+    const NAME: &'static str = "ntfy";
+    const SUMMARY: &'static str = "ntfy, ntfy.sh or self-hosted";
+    const EXAMPLE: &'static str = "\
+- name: alerts
+  provider: ntfy
+  url: https://ntfy.sh
+  topic: my-alerts-k2bhi7
+  token: ${NTFY_TOKEN}
+  tags: [house]
+";
+
+    type Settings = Settings;
+
+    fn check(settings: Settings, at: &Pointer, problems: &mut Diagnostics) -> Option<Self> {
+        let before = problems.len();
+        if let Some(wrong) = settings.topic.chars().find(|c| !is_of_topic(*c)) {
+            let hint = match wrong {
+                '/' | ':' => "write the topic's name alone, and the server into `url`",
+                _ => "allowed are letters, digits, `_` and `-`",
+            };
+            problems.value(&at.at("topic"), format!("`{wrong}` cannot be in a topic"), hint);
+        }
+        let (user, password) = (settings.user.as_deref(), settings.password.as_ref());
+        let authorization = authorization::value(settings.token.as_ref(), user, password, at, problems);
+        let defaults = PerLevel::from_fn(default_priority);
+        (problems.len() == before).then(|| Self {
+            url: settings.url.join(""),
+            authorization,
+            topic: settings.topic,
+            format: settings.format,
+            priority: settings.priority.map_or(defaults.clone(), |priority| priority.over(&defaults)),
+            tags: settings.tags,
+        })
+    }
+
+    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String> {
+        let mut tags: Vec<&str> = Vec::new();
+        for tag in self.tags.iter().chain(&notification.tags) {
+            if !tags.contains(&tag.as_str()) {
+                tags.push(tag);
+            }
+        }
+        let level = notification.level;
+        let message = Message {
+            topic: &self.topic,
+            title: &notification.title,
+            message: notification.message(self.format),
+            priority: self.priority.find(level).copied().unwrap_or(default_priority(level)).number(),
+            tags,
+            click: notification.link.as_deref(),
+            markdown: self.format == Format::Markdown,
+        };
+        let mut request = Request::new("POST", self.url.clone());
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization.clone());
+        }
+        Ok(vec![request.json(&message)?])
+    }
+}
+
+/// Those of GoDoxy's `ntfy.go`, with `fatal` above `error` also where it stands for a panic.
+fn default_priority(level: Level) -> Priority {
+    Priority::Number(match level {
+        Level::Trace | Level::Debug => 1,
+        Level::Info => 2,
+        Level::Warn => 3,
+        Level::Error => 4,
+        Level::Fatal => 5,
+    })
+}
+
+fn is_of_topic(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+impl Priority {
+    fn number(self) -> u8 {
+        match self {
+            Self::Number(number) => number,
+            Self::Name(PriorityName::Min) => 1,
+            Self::Name(PriorityName::Low) => 2,
+            Self::Name(PriorityName::Default) => 3,
+            Self::Name(PriorityName::High) => 4,
+            Self::Name(PriorityName::Max | PriorityName::Urgent) => 5,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::notification::Body;
+    use crate::notification::tests::{items, notification};
+    use crate::provider::tests::{body, header, notifications, open, problems, request};
+
+    fn with(more: &Value) -> Value {
+        let mut settings = json!({ "url": "https://ntfy.example/", "topic": "alerts" });
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        settings
+    }
+
+    fn sent(target: &Ntfy, notification: &Notification) -> Value {
+        serde_json::from_str(&body(&request(target, notification))).unwrap()
+    }
+
+    fn text(level: Level) -> Notification {
+        notification(level, "t", Body::Text("b".into()))
+    }
+
+    #[test]
+    fn a_notification_is_one_message_to_the_root() {
+        let mut renewed = notification(Level::Info, "Renewed", items(&["a.example", "b.example"]));
+        renewed.link = Some("https://status.example/".into());
+        let request = request(&open::<Ntfy>(with(&json!({}))), &renewed);
+        assert_eq!((request.method, request.url), ("POST", vec!["https://ntfy.example/".into()]));
+        assert_eq!(request.headers, [("content-type".to_owned(), vec!["application/json".into()])]);
+        assert_eq!(
+            request.body,
+            [Segment::from(
+                r#"{"topic":"alerts","title":"Renewed","message":"* a.example\n* b.example\n","priority":2,"click":"https://status.example/","markdown":true}"#
+            )]
+        );
+    }
+
+    #[test]
+    fn plain_text_says_nothing_about_markdown_and_no_title_is_sent_empty() {
+        let target = open::<Ntfy>(with(&json!({ "format": "plain" })));
+        let untitled = notification(Level::Error, "", Body::Text("b".into()));
+        assert_eq!(body(&request(&target, &untitled)), r#"{"topic":"alerts","message":"b","priority":4}"#);
+    }
+
+    // GoDoxy defect 1.7.8: a line break in a title was refused, as a header, until the retries ended.
+    #[test]
+    fn a_title_with_line_breaks_and_any_script_survives() {
+        let title = "❌ web\r\nпропал \"сейчас\"";
+        let sent = sent(&open(with(&json!({}))), &notification(Level::Info, title, Body::Text("b".into())));
+        assert_eq!(sent["title"], title);
+    }
+
+    #[test]
+    fn priorities_are_numbers_or_names_for_all_levels_or_by_level() {
+        for (setting, expected) in [
+            (json!(null), [1, 1, 2, 3, 4, 5]),
+            (json!("urgent"), [5; 6]),
+            (json!(3), [3; 6]),
+            (json!({ "warn": "high", "trace": 2 }), [2, 1, 2, 4, 4, 5]),
+        ] {
+            let target = open(with(&json!({ "priority": setting })));
+            let priority = |level| sent(&target, &text(level))["priority"].clone();
+            assert_eq!(Level::ALL.map(priority), expected.map(Value::from), "{setting}");
+            assert_eq!(problems::<Ntfy>(with(&json!({ "priority": setting }))), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn the_targets_tags_come_first_and_none_twice() {
+        let target = open(with(&json!({ "tags": ["house", "web"] })));
+        let tagged = Notification { tags: vec!["web".into(), "warning".into()], ..text(Level::Info) };
+        assert_eq!(sent(&target, &tagged)["tags"], json!(["house", "web", "warning"]));
+    }
+
+    #[test]
+    fn a_token_or_a_user_with_password_is_sent() {
+        let (token, mut user) =
+            (json!({ "$secret": "n" }), json!({ "user": "ann", "password": { "$secret": "n" } }));
+        for (settings, scheme) in [(json!({ "token": token }), "Bearer "), (user.clone(), "Basic ")] {
+            let request = request(&open::<Ntfy>(with(&settings)), &text(Level::Info));
+            assert_eq!(header(&request, "authorization").unwrap()[0], Segment::from(scheme));
+        }
+        user["token"] = token;
+        assert_eq!(problems::<Ntfy>(with(&user)).len(), 1);
+    }
+
+    #[test]
+    fn what_ntfy_refuses_is_refused_at_once() {
+        for (settings, problem) in [
+            (json!({ "topic": "/alerts" }), "/topic: `/` cannot be in a topic"),
+            (json!({ "topic": "my alerts" }), "/topic: ` ` cannot be in a topic"),
+            (json!({ "topic": "" }), "/topic: must not be empty"),
+            (json!({ "topic": "x".repeat(65) }), "/topic: has 65 characters; at most 64 are allowed"),
+            (json!({ "priority": 0 }), "/priority: 0 is out of range (allowed is from 1 to 5)"),
+            (json!({ "priority": "hihg" }), "/priority: `hihg` is none of min, low, default, high, max, "),
+            (json!({ "priority": { "warn": 6 } }), "/priority/warn: 6 is out of range"),
+            (json!({ "user": "ann" }), "/user: a user without a password"),
+        ] {
+            let found = problems::<Ntfy>(with(&settings));
+            assert!(found.len() == 1 && found[0].starts_with(problem), "{found:?}");
+        }
+        assert_eq!(problems::<Ntfy>(with(&json!({ "topic": "x".repeat(64) }))), [""; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_arrives_as_it_is(notification in notifications()) {
+            let target = open::<Ntfy>(with(&json!({})));
+            prop_assert_eq!(target.format(&notification), target.format(&notification));
+            let sent = sent(&target, &notification);
+            prop_assert_eq!(sent["title"].as_str().unwrap_or_default(), notification.title.as_str());
+            prop_assert_eq!(sent.get("title").is_some(), !notification.title.is_empty());
+            prop_assert_eq!(&sent["message"], &json!(notification.message(Format::Markdown)));
+            prop_assert!(!sent["message"].as_str().unwrap().is_empty());
+        }
+    }
+}

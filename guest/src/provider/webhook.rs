@@ -1,0 +1,217 @@
+//! Any HTTP endpoint that takes JSON, a form or text.
+//!
+//! There is no vendor here and no limit: what is sent is what the configuration says. The settings are those
+//! of GoDoxy's `webhook`, with more ways to say who sends. A `GET` puts a form into the URL's query and has
+//! no body; it has one with JSON and text, as any other method has.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostic::{Diagnostics, Pointer, did_you_mean};
+use crate::notification::{Format, Notification};
+use crate::outcome::{Class, Reply};
+use crate::provider::{Provider, authorization};
+use crate::request::{Request, Segment};
+use crate::settings::{Secret, SecretUrl};
+use payload::{Payload, Syntax};
+
+mod discord;
+mod form;
+mod headers;
+mod payload;
+mod template;
+#[cfg(test)]
+mod tests;
+
+/// What a target's own settings are.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The URL to send to. It is kept as a secret, because whoever knows the URL of an incoming webhook can
+    /// use it.
+    url: SecretUrl,
+    /// A token, sent as `Authorization: Bearer`.
+    token: Option<Secret>,
+    /// A user's name for basic authentication.
+    user: Option<String>,
+    /// The user's password.
+    password: Option<Secret>,
+    /// Headers by name. Every value is kept as a secret. A Content-Type goes over that of `mime_type`.
+    #[serde(default)]
+    headers: BTreeMap<String, Secret>,
+    /// How `$message` and the template write the body: as markdown, unless this says plain.
+    #[serde(default)]
+    format: Format,
+    /// A ready-made payload, which needs none of the settings below: discord.
+    template: Option<Template>,
+    /// What is sent where there is no template. `$title`, `$message` (the body as text; the title where it
+    /// is empty), `$fields` (the body as JSON) and `$color` are filled in. In JSON they are values of their
+    /// own or text inside quotes, as in `{"text": "Alert: $title", "body": $message}`; in a form they are
+    /// encoded. A payload is not kept as a secret: `headers` are.
+    payload: Option<String>,
+    /// POST (unless this says otherwise), PUT, PATCH or GET, which sends a form in the URL.
+    method: Option<String>,
+    /// What the payload is. A form can be written as one, `title=$title&message=$message`, or as JSON.
+    #[serde(default)]
+    mime_type: MimeType,
+    /// How `$color` is written: as `#rrggbb`, unless this says dec.
+    #[serde(default)]
+    color_mode: ColorMode,
+}
+
+/// A ready-made payload.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Template {
+    /// An embed, within all limits of Discord.
+    Discord,
+}
+
+/// What a payload is.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+enum MimeType {
+    /// JSON.
+    #[default]
+    #[serde(rename = "application/json")]
+    Json,
+    /// A form.
+    #[serde(rename = "application/x-www-form-urlencoded")]
+    Form,
+    /// Text.
+    #[serde(rename = "text/plain")]
+    Text,
+}
+
+/// How a colour is written.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum ColorMode {
+    /// As `#rrggbb`.
+    #[default]
+    Hex,
+    /// As an integer.
+    Dec,
+}
+
+/// An HTTP endpoint.
+pub struct Webhook {
+    method: &'static str,
+    url: SecretUrl,
+    headers: Vec<(String, Vec<Segment>)>,
+    format: Format,
+    content: Content,
+}
+
+enum Content {
+    Discord,
+    Body(Payload),
+    Query(Payload),
+}
+
+const METHODS: [&str; 4] = ["POST", "PUT", "PATCH", "GET"];
+
+impl Provider for Webhook {
+    const NAME: &'static str = "webhook";
+    const SUMMARY: &'static str = "any HTTP endpoint, with a payload of your own or Discord's";
+    const EXAMPLE: &'static str = r#"- name: chat
+  provider: webhook
+  url: https://hooks.example.com/services/${CHAT_HOOK}
+  payload: |
+    {"text": "**$title** $message", "color": "$color"}
+"#;
+
+    type Settings = Settings;
+
+    fn check(settings: Settings, at: &Pointer, problems: &mut Diagnostics) -> Option<Self> {
+        let before = problems.len();
+        let (user, password) = (settings.user.as_deref(), settings.password.as_ref());
+        let authorization = authorization::value(settings.token.as_ref(), user, password, at, problems);
+        let mut headers = headers::read(&settings.headers, authorization, &at.at("headers"), problems);
+        let method = settings.method.as_deref().unwrap_or("POST");
+        let known = METHODS.into_iter().find(|known| known.eq_ignore_ascii_case(method));
+        if known.is_none() {
+            let hint = did_you_mean(method, METHODS);
+            problems.value(&at.at("method"), format!("`{method}` is none of {}", METHODS.join(", ")), hint);
+        }
+        let content = match (settings.template, settings.payload.as_deref().unwrap_or_default()) {
+            (None, "") => {
+                let hint = r#"add `payload: '{"text": $message}'`, or `template: discord`"#;
+                problems.value(at, "there is nothing to send: no `payload` and no `template`", hint);
+                None
+            }
+            (Some(Template::Discord), "") => Some(Content::Discord),
+            (Some(Template::Discord), _) => {
+                let hint = "keep one of the two: a template is a whole payload";
+                problems.value(&at.at("payload"), "both `template` and `payload` are set", hint);
+                None
+            }
+            (None, text) => {
+                let is_color_number = settings.color_mode == ColorMode::Dec;
+                let payload = Payload::read(text, settings.mime_type.syntax(), is_color_number)
+                    .map_err(|(problem, hint)| problems.value(&at.at("payload"), problem, hint));
+                let is_query = settings.mime_type == MimeType::Form && known == Some("GET");
+                payload.ok().map(if is_query { Content::Query } else { Content::Body })
+            }
+        };
+        if problems.len() > before {
+            return None;
+        }
+        let content = content?;
+        let (method, media_type) = match content {
+            Content::Discord => ("POST", Some(MimeType::Json)),
+            Content::Body(_) => (known?, Some(settings.mime_type)),
+            Content::Query(_) => (known?, None),
+        };
+        let is_typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        if let Some(media_type) = media_type.filter(|_| !is_typed) {
+            headers.push(("content-type".to_owned(), vec![media_type.header().into()]));
+        }
+        Some(Self { method, url: settings.url, headers, format: settings.format, content })
+    }
+
+    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String> {
+        let mut request = Request::new(self.method, self.url.segments());
+        request.headers.clone_from(&self.headers);
+        match &self.content {
+            Content::Discord => {
+                let message = discord::Message::new(notification, self.format);
+                let body =
+                    serde_json::to_string(&message).map_err(|error| format!("no JSON form: {error}"))?;
+                request.body = vec![body.into()];
+            }
+            Content::Body(payload) => request.body = vec![payload.write(notification, self.format)?.into()],
+            Content::Query(payload) => {
+                request.query = form::pairs(&payload.write(notification, self.format)?)
+            }
+        }
+        Ok(vec![request])
+    }
+
+    fn classify(&self, reply: &Reply) -> Option<Class> {
+        match self.content {
+            Content::Discord => discord::classify(reply),
+            Content::Body(_) | Content::Query(_) => None,
+        }
+    }
+}
+
+impl MimeType {
+    fn syntax(self) -> Syntax {
+        match self {
+            Self::Json => Syntax::Json,
+            Self::Form => Syntax::Form,
+            Self::Text => Syntax::Text,
+        }
+    }
+
+    /// Without a charset, text would be read as each receiver likes; the others are UTF-8 by definition.
+    fn header(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+            Self::Text => "text/plain; charset=utf-8",
+        }
+    }
+}

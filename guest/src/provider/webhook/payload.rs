@@ -1,0 +1,253 @@
+//! A payload: a template, and how what is filled in is written there.
+//!
+//! What is filled in is never looked at again: a title with `$message` in it is that title.
+
+use serde_json::Value;
+
+use super::form;
+use super::template::{NAMES, Name, Part, split};
+use crate::color::Color;
+use crate::diagnostic::nearest;
+use crate::notification::{Format, Notification};
+
+/// What the payload is, before its placeholders are filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Syntax {
+    /// JSON. Outside a string a placeholder is a value, inside it is text.
+    Json,
+    /// A form, already encoded. A placeholder is one name or value, or part of it.
+    Form,
+    /// JSON whose members become a form.
+    JsonForm,
+    /// Text.
+    Text,
+}
+
+/// A payload that was read.
+#[derive(Debug)]
+pub(super) struct Payload {
+    syntax: Syntax,
+    is_color_number: bool,
+    parts: Vec<Part>,
+}
+
+impl Payload {
+    /// Reads a payload.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and what to do.
+    pub(super) fn read(text: &str, syntax: Syntax, is_color_number: bool) -> Result<Self, (String, String)> {
+        let (syntax, text) = match syntax {
+            Syntax::Form if text.trim_start().starts_with('{') => (Syntax::JsonForm, text),
+            Syntax::Form => (Syntax::Form, text.trim()),
+            other => (other, text),
+        };
+        let (parts, unknown) = split(text);
+        let payload = Self { syntax, is_color_number, parts };
+        if matches!(syntax, Syntax::Json | Syntax::JsonForm) {
+            payload.check(text, &unknown)?;
+        }
+        Ok(payload)
+    }
+
+    /// The payload of a notification.
+    ///
+    /// # Errors
+    ///
+    /// None that [`Payload::read`] lets pass.
+    pub(super) fn write(&self, notification: &Notification, format: Format) -> Result<String, String> {
+        let mut written = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => written.push_str(text),
+                Part::Placeholder { name, in_string } => {
+                    written.push_str(&self.value(*name, *in_string, notification, format));
+                }
+            }
+        }
+        if self.syntax != Syntax::JsonForm {
+            return Ok(written);
+        }
+        let members = serde_json::from_str(&written).map_err(|error| format!("no JSON: {error}"))?;
+        form::of_json(&members).map_err(|member| format!("`{member}` is no form field"))
+    }
+
+    fn value(&self, name: Name, in_string: bool, notification: &Notification, format: Format) -> String {
+        let color = notification.shown_color();
+        let text = match name {
+            Name::Title => notification.title.clone(),
+            Name::Message => notification.message(format),
+            Name::Fields => notification.body.to_json().to_string(),
+            Name::Color if self.is_color_number => Color::rgb(color).to_string(),
+            Name::Color => color.to_string(),
+        };
+        let is_json_value = name == Name::Fields || (name == Name::Color && self.is_color_number);
+        match self.syntax {
+            Syntax::Json | Syntax::JsonForm if in_string => {
+                inside_of(&Value::from(text).to_string()).to_owned()
+            }
+            Syntax::Json | Syntax::JsonForm if is_json_value => text,
+            Syntax::Json | Syntax::JsonForm => Value::from(text).to_string(),
+            Syntax::Form => form::encode(&text),
+            Syntax::Text => text,
+        }
+    }
+
+    /// Fills in samples as long as the placeholders, so that an error in them is where it is in the payload.
+    /// No two of them, and nothing beside one of them, make one JSON value together, as two numbers would:
+    /// what is JSON with these is JSON with every value.
+    fn check(&self, text: &str, unknown: &[&str]) -> Result<(), (String, String)> {
+        let mut sample = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => sample.push_str(text),
+                Part::Placeholder { name, in_string } => sample.push_str(match (name, in_string) {
+                    (Name::Title, true) => "xxxxxx",
+                    (Name::Message, true) => "xxxxxxxx",
+                    (Name::Fields, true) => "xxxxxxx",
+                    (Name::Color, true) => "xxxxxx",
+                    (Name::Title, false) => r#"""    "#,
+                    (Name::Message, false) => r#"""      "#,
+                    (Name::Fields, false) => "[{}]   ",
+                    (Name::Color, false) if self.is_color_number => "true  ",
+                    (Name::Color, false) => r#"""    "#,
+                }),
+            }
+        }
+        let value: Value = serde_json::from_str(&sample).map_err(|error| {
+            let said = error.to_string();
+            let said = said.split(" at line ").next().unwrap_or_default();
+            let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+            let before = line.get(..line.floor_char_boundary(error.column())).unwrap_or_default();
+            let (line, column) = (error.line(), before.chars().count());
+            (format!("the payload is no JSON at line {line}, column {column}: {said}"), hint(unknown))
+        })?;
+        match form::of_json(&value) {
+            Err(member) if self.syntax == Syntax::JsonForm => {
+                let problem = format!("`{member}` is a list or a mapping, and a form has only text");
+                Err((problem, format!("put quotes around it: \"{member}\": \"…\"")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn hint(unknown: &[&str]) -> String {
+    let near = |name: &&str| {
+        let near = nearest(name, NAMES.map(|(known, _)| known))?;
+        Some(format!("`${name}` is no placeholder; did you mean `${near}`?"))
+    };
+    let rule = "a placeholder is a value of its own, as in {\"text\": $message}, or text inside quotes, as in \
+                {\"text\": \"Alert: $title\"}; for anything but JSON, set `mime_type`";
+    unknown.iter().find_map(near).unwrap_or_else(|| rule.to_owned())
+}
+
+/// What is between the quotes of a JSON string.
+fn inside_of(string: &str) -> &str {
+    string.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::tests::{fields, items, notification};
+    use crate::notification::{Body, Level};
+
+    fn written(text: &str, syntax: Syntax, notification: &Notification) -> String {
+        let payload = Payload::read(text, syntax, false).unwrap_or_else(|wrong| panic!("{wrong:?}"));
+        payload.write(notification, Format::Markdown).unwrap()
+    }
+
+    fn refused(text: &str, syntax: Syntax) -> (String, String) {
+        Payload::read(text, syntax, true).expect_err(text)
+    }
+
+    #[test]
+    fn a_placeholder_outside_a_string_is_a_json_value() {
+        let down = notification(Level::Info, "a \"b\"", fields(&[("n", "v")]));
+        assert_eq!(
+            written(r#"{"t":$title,"m":$message,"f":$fields,"c":$color}"#, Syntax::Json, &down),
+            r#####"{"t":"a \"b\"","m":"#### n\nv\n","f":[{"name":"n","value":"v"}],"c":"#0000ff"}"#####
+        );
+        let number = Payload::read("[$color]", Syntax::Json, true).unwrap();
+        assert_eq!(number.write(&down, Format::Plain).unwrap(), "[255]");
+    }
+
+    // GoDoxy defect 1.7.6: placeholders brought their own quotes, so that no text could stand around them.
+    #[test]
+    fn a_placeholder_inside_a_string_is_text_in_it() {
+        let down = notification(Level::Info, "a \"b\"\\\n\u{1}", fields(&[("n", "v")]));
+        assert_eq!(
+            written(r#"{"t":"Alert: $title!","f":"$fields","c":"$color"}"#, Syntax::Json, &down),
+            r##"{"t":"Alert: a \"b\"\\\n\u0001!","f":"[{\"name\":\"n\",\"value\":\"v\"}]","c":"#0000ff"}"##
+        );
+        let x = notification(Level::Info, "x", items(&["y"]));
+        assert_eq!(written(r#"{"$title":"\u0024title"}"#, Syntax::Json, &x), r#"{"x":"\u0024title"}"#);
+    }
+
+    #[test]
+    fn what_is_filled_in_is_not_looked_at_again() {
+        let tricky = notification(Level::Info, "$message & $title", Body::Text("$fields".into()));
+        assert_eq!(written("[$title,$message]", Syntax::Json, &tricky), r#"["$message & $title","$fields"]"#);
+        assert_eq!(
+            written("$title $message $titles", Syntax::Text, &tricky),
+            "$message & $title $fields $titles"
+        );
+    }
+
+    // GoDoxy defect 1.7.5: titles were JSON in text and forms, and forms were not encoded.
+    #[test]
+    fn a_form_is_encoded_and_text_is_as_it_is() {
+        let down = notification(Level::Info, "a & \"b\"=100%+", items(&["x y"]));
+        assert_eq!(
+            written(" k=v w&t=$title&c=$color\n", Syntax::Form, &down),
+            "k=v w&t=a+%26+%22b%22%3D100%25%2B&c=%230000ff"
+        );
+        assert_eq!(written("$title: $fields\n", Syntax::Text, &down), "a & \"b\"=100%+: [\"x y\"]\n");
+    }
+
+    // GoDoxy defect 1.7.5: this is the Pushover example that it ships, which was sent as JSON.
+    #[test]
+    fn json_is_a_form_where_a_form_is_wanted() {
+        let pushover =
+            r#"{"token": "your-app-token", "user": "your-user-key", "title": $title, "message": $message}"#;
+        let down = notification(Level::Info, "a \"b\" & c", items(&["x"]));
+        assert_eq!(
+            written(pushover, Syntax::Form, &down),
+            "token=your-app-token&user=your-user-key&title=a+%22b%22+%26+c&message=*+x%0A"
+        );
+        let (problem, hint) = refused(r#"{"m":"$fields","f":$fields}"#, Syntax::Form);
+        assert!(problem.starts_with("`f` is a list or a mapping") && hint.contains(r#""f": "…""#), "{hint}");
+    }
+
+    // GoDoxy defect 1.7.6: all it said was "invalid payload, expect valid JSON".
+    #[test]
+    fn an_error_says_where_it_is_and_what_to_do() {
+        let (problem, hint) = refused("{\n  \"ä\": $title\n  \"b\": 1\n}", Syntax::Json);
+        assert_eq!(problem, "the payload is no JSON at line 3, column 3: expected `,` or `}`");
+        assert!(hint.contains("mime_type"), "{hint}");
+        let (problem, hint) = refused("{\"ä\": $tilte}", Syntax::Json);
+        assert_eq!(problem, "the payload is no JSON at line 1, column 7: expected value");
+        assert_eq!(hint, "`$tilte` is no placeholder; did you mean `$title`?");
+        let (problem, _) = refused("\n {\"a\": $message, \"b\" $color}", Syntax::Form);
+        assert_eq!(problem, "the payload is no JSON at line 2, column 22: expected `:`");
+    }
+
+    #[test]
+    fn what_is_json_for_some_colours_only_is_refused() {
+        let numbers = ["$color$color", "-$color", "1$color", "$color.5", "1e$color", "{$color:1}"];
+        let others = [
+            "{$fields:1}",
+            "$title$title",
+            r#""\$title""#,
+            r#""\u00$color""#,
+            "\"\n$title\"",
+            "$title x",
+            "",
+        ];
+        for text in numbers.into_iter().chain(others) {
+            refused(text, Syntax::Json);
+        }
+    }
+}

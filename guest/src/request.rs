@@ -1,0 +1,116 @@
+//! An HTTP request as data: text, and the places where the host puts what only it knows.
+
+use serde::Serialize;
+
+/// Text, or the name of text that only the host knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Atom {
+    /// The text itself.
+    Text(String),
+    /// The name of a secret.
+    Secret(String),
+    /// The bytes of the request's body; only inside an HMAC's message.
+    RequestBody,
+}
+
+/// How the host writes a secret into its surroundings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escape {
+    /// As it is.
+    Verbatim,
+    /// Percent-encoded.
+    Percent,
+    /// As the inside of a JSON string.
+    Json,
+}
+
+/// HMAC-SHA256 over a message, computed by the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hmac {
+    /// The key: the atoms, one after another.
+    pub key: Vec<Atom>,
+    /// Whether the key is base64 text that the host decodes first.
+    pub key_is_base64: bool,
+    /// The message: the atoms, one after another.
+    pub message: Vec<Atom>,
+    /// Written as hexadecimal, not as base64.
+    pub hex: bool,
+}
+
+/// A piece of a URL, of a header's value or of a body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Segment {
+    /// Text as it is.
+    Text(String),
+    /// The value of a secret.
+    Secret {
+        /// Its name.
+        name: String,
+        /// How the value is written.
+        escape: Escape,
+    },
+    /// Base64 of the atoms, one after another.
+    Base64(Vec<Atom>),
+    /// An HMAC-SHA256.
+    HmacSha256(Hmac),
+}
+
+/// One HTTP request. The host adds Host, Content-Length and User-Agent, and the target's timeout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The method, in upper case.
+    pub method: &'static str,
+    /// An absolute http or https URL.
+    pub url: Vec<Segment>,
+    /// What the host appends to the URL's query, name and value not yet encoded.
+    pub query: Vec<(String, String)>,
+    /// The headers.
+    pub headers: Vec<(String, Vec<Segment>)>,
+    /// The body; nothing where empty.
+    pub body: Vec<Segment>,
+}
+
+impl From<&str> for Segment {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Segment {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl Request {
+    /// A request without query, headers and body.
+    #[must_use]
+    pub fn new(method: &'static str, url: Vec<Segment>) -> Self {
+        Self { method, url, query: Vec::new(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// The request with one more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: Vec<Segment>) -> Self {
+        self.headers.push((name.to_owned(), value));
+        self
+    }
+
+    /// The request with a text body of a media type.
+    #[must_use]
+    pub fn text(self, media_type: &str, body: String) -> Self {
+        let mut request = self.header("content-type", vec![media_type.into()]);
+        request.body = vec![body.into()];
+        request
+    }
+
+    /// The request with a JSON body.
+    ///
+    /// # Errors
+    ///
+    /// Where the payload has no JSON form, which no payload of this crate is without.
+    pub fn json(self, payload: &impl Serialize) -> Result<Self, String> {
+        let body = serde_json::to_string(payload).map_err(|error| format!("no JSON form: {error}"))?;
+        Ok(self.text("application/json", body))
+    }
+}

@@ -1,0 +1,311 @@
+//! The kinds of values that providers' settings are made of.
+//!
+//! Each knows its JSON Schema, so that a provider's settings are one `struct` with doc comments: what it
+//! accepts, what the schema says and what the documentation shows cannot drift apart.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::notification::Level;
+use crate::request::{Atom, Escape, Segment};
+
+/// The member of the object that stands in a secret's place.
+pub const REFERENCE: &str = "$secret";
+
+/// The name of a secret, in the place of its value. The host writes it there; in a configuration it is
+/// text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// The URL of a server, to which paths are added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl(String);
+
+/// A URL that gives access to whoever knows it, as the URLs of incoming webhooks do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretUrl(Secret);
+
+/// A value for each level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PerLevel<T>([Option<T>; 6]);
+
+// === impl Secret ===
+
+impl Secret {
+    /// The secret's value, as the host will write it.
+    #[must_use]
+    pub fn segment(&self, escape: Escape) -> Segment {
+        Segment::Secret { name: self.0.clone(), escape }
+    }
+
+    /// The secret's value inside base64 or an HMAC.
+    #[must_use]
+    pub fn atom(&self) -> Atom {
+        Atom::Secret(self.0.clone())
+    }
+
+    /// The value of an Authorization header with the secret as a bearer token (RFC 6750, section 2.1).
+    #[must_use]
+    pub fn bearer(&self) -> Vec<Segment> {
+        vec!["Bearer ".into(), self.segment(Escape::Verbatim)]
+    }
+
+    /// The value of an Authorization header with a user name and the secret as the password (RFC 7617).
+    #[must_use]
+    pub fn basic(&self, user: &str) -> Vec<Segment> {
+        vec!["Basic ".into(), Segment::Base64(vec![Atom::Text(format!("{user}:")), self.atom()])]
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Reference {
+            #[serde(rename = "$secret")]
+            name: String,
+        }
+        Reference::deserialize(deserializer)
+            .map(|reference| Self(reference.name))
+            .map_err(|_| de::Error::custom("a secret's value must not enter the guest"))
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "writeOnly": true })
+    }
+}
+
+/// The name is no secret, but a reader of logs should not have to know that.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({})", self.0)
+    }
+}
+
+// === impl BaseUrl ===
+
+impl BaseUrl {
+    /// The URL with a path below it. The path has no slash in front; a slash at the end of the URL's own
+    /// path makes no difference, and its query and fragment are left out.
+    #[must_use]
+    pub fn join(&self, path: &str) -> Vec<Segment> {
+        let base = self.0.split(['?', '#']).next().unwrap_or_default();
+        vec![format!("{}/{path}", base.trim_end_matches('/')).into()]
+    }
+
+    /// What is wrong with a URL, and what to do; `None` where nothing is.
+    #[must_use]
+    pub fn problem(text: &str) -> Option<(&'static str, &'static str)> {
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let Some(rest) = rest else {
+            return Some(("is no http or https URL", "it must start with `https://` or `http://`"));
+        };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.is_empty() || authority.starts_with(':') {
+            Some(("names no host", "write it as `https://host/`"))
+        } else if authority.contains('@') {
+            Some(("holds a user name or password", "move it into the settings for credentials"))
+        } else if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            Some(("holds white space", "write it as `%20`"))
+        } else {
+            None
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for BaseUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match Self::problem(&text) {
+            None => Ok(Self(text)),
+            Some((problem, _)) => Err(de::Error::custom(problem)),
+        }
+    }
+}
+
+impl JsonSchema for BaseUrl {
+    fn schema_name() -> Cow<'static, str> {
+        "BaseUrl".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "uri" })
+    }
+}
+
+// === impl SecretUrl ===
+
+impl SecretUrl {
+    /// The URL, as the host will write it.
+    #[must_use]
+    pub fn segments(&self) -> Vec<Segment> {
+        vec![self.0.segment(Escape::Verbatim)]
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Secret::deserialize(deserializer).map(Self)
+    }
+}
+
+impl JsonSchema for SecretUrl {
+    fn schema_name() -> Cow<'static, str> {
+        "SecretUrl".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "uri", "writeOnly": true })
+    }
+}
+
+// === impl PerLevel ===
+
+impl<T> PerLevel<T> {
+    /// A value for every level.
+    pub fn from_fn(value: impl Fn(Level) -> T) -> Self {
+        Self(Level::ALL.map(|level| Some(value(level))))
+    }
+
+    /// The value of a level, where there is one.
+    #[must_use]
+    pub fn find(&self, level: Level) -> Option<&T> {
+        self.0.iter().zip(Level::ALL).find(|(_, other)| *other == level).and_then(|(value, _)| value.as_ref())
+    }
+}
+
+impl<T: Clone> PerLevel<T> {
+    /// These values, and another's where there is none.
+    #[must_use]
+    pub fn over(self, other: &Self) -> Self {
+        let mut under = other.0.iter();
+        Self(self.0.map(|value| {
+            let below = under.next().cloned().flatten();
+            value.or(below)
+        }))
+    }
+}
+
+impl PerLevel<u32> {
+    /// The number of a level; 0 where there is none.
+    #[must_use]
+    pub fn get(&self, level: Level) -> &u32 {
+        self.find(level).unwrap_or(&0)
+    }
+}
+
+/// One value for all levels, or a mapping from levels to values.
+impl<'de, T: Deserialize<'de> + Clone> Deserialize<'de> for PerLevel<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either<T> {
+            Levels(Levels<T>),
+            One(T),
+        }
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields, bound = "T: Deserialize<'de>")]
+        struct Levels<T> {
+            trace: Option<T>,
+            debug: Option<T>,
+            info: Option<T>,
+            warn: Option<T>,
+            error: Option<T>,
+            fatal: Option<T>,
+        }
+        Ok(match Either::deserialize(deserializer)? {
+            Either::Levels(l) => Self([l.trace, l.debug, l.info, l.warn, l.error, l.fatal]),
+            Either::One(value) => Self(Level::ALL.map(|_| Some(value.clone()))),
+        })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for PerLevel<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("PerLevel{}", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = T::json_schema(generator);
+        let properties: serde_json::Map<String, serde_json::Value> =
+            Level::ALL.iter().map(|level| (level.name().to_owned(), one.clone().to_value())).collect();
+        json_schema!({
+            "anyOf": [one, { "type": "object", "properties": properties, "additionalProperties": false }]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_a_reference_and_never_a_value() {
+        let secret: Secret = serde_json::from_str(r#"{"$secret":"phone/token"}"#).unwrap();
+        let bearer = [Segment::from("Bearer "), secret.segment(Escape::Verbatim)];
+        assert_eq!(secret.bearer(), bearer);
+        let refused = serde_json::from_str::<Secret>(r#""tk_canary""#).unwrap_err().to_string();
+        assert!(!refused.contains("canary"), "{refused}");
+    }
+
+    #[test]
+    fn a_slash_at_the_end_of_a_base_makes_no_difference() {
+        for base in [
+            "https://push.example/gotify",
+            "https://push.example/gotify/",
+            "https://push.example/gotify/?x=1#y",
+        ] {
+            let url: BaseUrl = serde_json::from_value(base.into()).unwrap();
+            assert_eq!(url.join("message"), [Segment::from("https://push.example/gotify/message")]);
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_server_is_refused() {
+        for text in [
+            "",
+            "push.example",
+            "ftp://push.example",
+            "https://",
+            "http://:80/",
+            "https://a b/",
+            "https://u:p@h/",
+        ] {
+            assert!(BaseUrl::problem(text).is_some(), "{text}");
+        }
+        assert_eq!(BaseUrl::problem("http://[::1]:8080/x?y=z"), None);
+    }
+
+    #[test]
+    fn values_are_given_for_all_levels_or_for_some() {
+        let all: PerLevel<u32> = serde_json::from_str("4").unwrap();
+        let some: PerLevel<u32> = serde_json::from_str(r#"{"warn":9}"#).unwrap();
+        assert_eq!((all.get(Level::Info), some.find(Level::Info), some.get(Level::Warn)), (&4, None, &9));
+        assert_eq!(some.over(&all).get(Level::Info), &4);
+    }
+}

@@ -1,0 +1,292 @@
+//! The brain: the component, compiled and fenced in.
+//!
+//! The one module that owns the engine, the component and its instances. It refuses to know what the
+//! answers mean. A component has no imports and so no way out; what it can still do is take time and
+//! memory, and both are bounded: a call that takes more than [`CALL_DEADLINE`] or an instance that wants
+//! more than [`MEMORY_CAP`] ends in a [`Fault`], and the instance is thrown away.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use wasmtime::component::{Component, Linker, ResourceAny};
+use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder};
+
+use crate::contract::{
+    Admission, Attempt, Decision, Diagnostic, Endpoint, Guest, Judgement, Notification, Notifier,
+    NotifierPre, Outcome, Provider, Request,
+};
+
+mod deadline;
+
+/// The component that is built with this library.
+pub const EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nuncio.wasm"));
+
+/// No call takes longer: 250 ms, some ten thousand times what one needs.
+pub const CALL_DEADLINE: Duration = Duration::from_millis(250);
+
+/// No instance has more memory: 64 MiB.
+pub const MEMORY_CAP: usize = 64 << 20;
+
+/// A component is no larger: 64 MiB.
+const LARGEST_COMPONENT: usize = 64 << 20;
+
+/// A component that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BrainError {
+    /// The bytes are no component, or one for another contract. Bring one that exports the world
+    /// `nuncio:dispatch/notifier`.
+    #[error("this is no component that exports nuncio:dispatch/notifier@0.1.0: {0}")]
+    NotABrain(String),
+    /// The component imports something. A brain imports nothing; build it for `wasm32-unknown-unknown`.
+    #[error("the component imports {0}, and a brain imports nothing; build it for wasm32-unknown-unknown")]
+    Imports(String),
+    /// The thread that watches over the guest cannot be started: the machine is out of threads or memory.
+    #[error("cannot start the thread that watches over the guest: {0}")]
+    Watch(std::io::Error),
+    /// The component failed before it answered.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// The guest broke off: it trapped, ran out of time or out of memory. What it was asked has no answer;
+/// asked again, a deterministic guest breaks off again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the guest broke off: {0}")]
+pub struct Fault(String);
+
+/// A compiled component.
+#[derive(Clone)]
+pub struct Brain {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    pre: NotifierPre<Bounds>,
+    ticker: deadline::Ticker,
+}
+
+/// What an instance may take.
+struct Bounds {
+    limits: StoreLimits,
+}
+
+/// A brain with one configuration, for any number of threads.
+///
+/// It holds instances that are not in use: each call takes one, or makes one, and puts it back. No state of
+/// the retry policy lives in them, so any instance can serve any call.
+pub struct Dispatcher {
+    brain: Brain,
+    config: String,
+    idle: Mutex<Vec<Session>>,
+}
+
+struct Session {
+    store: Store<Bounds>,
+    bindings: Notifier,
+    dispatcher: ResourceAny,
+}
+
+// === impl Brain ===
+
+impl Brain {
+    /// Compiles a component.
+    ///
+    /// # Errors
+    ///
+    /// Where the bytes are no component of the world `nuncio:dispatch/notifier`, or one with imports.
+    pub fn new(component: &[u8]) -> Result<Self, BrainError> {
+        if component.len() > LARGEST_COMPONENT {
+            return Err(BrainError::NotABrain(format!("it is larger than {} MiB", LARGEST_COMPONENT >> 20)));
+        }
+        let not_a_brain = |error: wasmtime::Error| BrainError::NotABrain(format!("{error:#}"));
+        let mut config = Config::new();
+        config.epoch_interruption(true).max_wasm_stack(512 << 10);
+        let engine = Engine::new(&config).map_err(not_a_brain)?;
+        let component = Component::from_binary(&engine, component).map_err(not_a_brain)?;
+        let mut linker = Linker::new(&engine);
+        for (name, item) in component.component_type().imports(&engine) {
+            // The interface that holds the types is imported by name only: there is nothing in it to call.
+            let wasmtime::component::types::ComponentItem::ComponentInstance(instance) = item.ty else {
+                return Err(BrainError::Imports(name.to_owned()));
+            };
+            let is_type = |item: &wasmtime::component::types::ComponentItem| {
+                matches!(item, wasmtime::component::types::ComponentItem::Type(_))
+            };
+            if !instance.exports(&engine).all(|(_, item)| is_type(&item.ty)) {
+                return Err(BrainError::Imports(name.to_owned()));
+            }
+            linker.instance(name).map_err(not_a_brain)?;
+        }
+        let pre = linker.instantiate_pre(&component).and_then(NotifierPre::new).map_err(not_a_brain)?;
+        let ticker = deadline::Ticker::start(&engine).map_err(BrainError::Watch)?;
+        Ok(Self { inner: Arc::new(Inner { engine, pre, ticker }) })
+    }
+
+    /// What this brain knows how to talk to.
+    ///
+    /// # Errors
+    ///
+    /// Where the guest breaks off.
+    pub fn providers(&self) -> Result<Vec<Provider>, Fault> {
+        let (mut store, bindings) = self.instantiate()?;
+        self.bounded(&mut store, |store| bindings.nuncio_dispatch_catalog().call_providers(store))
+    }
+
+    /// Reads the JSON form of a notification.
+    ///
+    /// # Errors
+    ///
+    /// The outer error where the guest breaks off; the inner is everything that is wrong with the text.
+    pub fn read(
+        &self,
+        json: &str,
+        id: &str,
+        at: u64,
+    ) -> Result<Result<Notification, Vec<Diagnostic>>, Fault> {
+        let (mut store, bindings) = self.instantiate()?;
+        self.bounded(&mut store, |store| bindings.nuncio_dispatch_ingest().call_read(store, json, id, at))
+    }
+
+    /// Says everything that is wrong with a configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`Brain::read`].
+    pub fn check(&self, config: &str) -> Result<Result<(), Vec<Diagnostic>>, Fault> {
+        Ok(self.open(config)?.map(|_| ()))
+    }
+
+    /// A dispatcher for a configuration that [`Brain::check`] finds nothing wrong with.
+    ///
+    /// # Errors
+    ///
+    /// Where the guest breaks off or refuses the configuration.
+    pub fn dispatcher(&self, config: &str) -> Result<Dispatcher, Fault> {
+        let first = self.open(config)?.map_err(refused)?;
+        Ok(Dispatcher { brain: self.clone(), config: config.to_owned(), idle: Mutex::new(vec![first]) })
+    }
+
+    fn open(&self, config: &str) -> Result<Result<Session, Vec<Diagnostic>>, Fault> {
+        let (mut store, bindings) = self.instantiate()?;
+        let guest = bindings.nuncio_dispatch_dispatcher();
+        let opened = self.bounded(&mut store, |store| guest.dispatcher().call_open(store, config))?;
+        Ok(opened.map(|dispatcher| Session { store, bindings, dispatcher }))
+    }
+
+    fn instantiate(&self) -> Result<(Store<Bounds>, Notifier), Fault> {
+        let limits = StoreLimitsBuilder::new().memory_size(MEMORY_CAP).trap_on_grow_failure(true).build();
+        let mut store = Store::new(&self.inner.engine, Bounds { limits });
+        store.limiter(|bounds| &mut bounds.limits);
+        let bindings = self.bounded(&mut store, |store| self.inner.pre.instantiate(store))?;
+        Ok((store, bindings))
+    }
+
+    /// Calls the guest within its deadline.
+    fn bounded<T>(
+        &self,
+        store: &mut Store<Bounds>,
+        call: impl FnOnce(&mut Store<Bounds>) -> wasmtime::Result<T>,
+    ) -> Result<T, Fault> {
+        store.set_epoch_deadline(deadline::TICKS);
+        let _ticking = self.inner.ticker.tick();
+        call(store).map_err(|error| {
+            let out_of_time = error.downcast_ref::<wasmtime::Trap>() == Some(&wasmtime::Trap::Interrupt);
+            Fault(if out_of_time {
+                format!("it took more than {} ms", CALL_DEADLINE.as_millis())
+            } else {
+                format!("{}", error.root_cause())
+            })
+        })
+    }
+}
+
+/// A configuration that was accepted once and is refused now: only a guest that is not deterministic does it.
+fn refused(problems: Vec<Diagnostic>) -> Fault {
+    let first = problems.into_iter().next().map(|diagnostic| diagnostic.problem).unwrap_or_default();
+    Fault(format!("it refuses its configuration: {first}"))
+}
+
+// === impl Dispatcher ===
+
+impl Dispatcher {
+    /// The names of the targets, in the order of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// Where the guest breaks off; likewise for all others here.
+    pub fn targets(&self) -> Result<Vec<String>, Fault> {
+        self.call(|guest, store, this| guest.dispatcher().call_targets(store, this))
+    }
+
+    /// Decides which targets get a notification.
+    ///
+    /// # Errors
+    ///
+    /// Where the guest breaks off.
+    pub fn route(&self, notification: &Notification) -> Result<Vec<Decision>, Fault> {
+        self.call(|guest, store, this| guest.dispatcher().call_route(store, this, notification))
+    }
+
+    /// Turns a notification into the requests that deliver it.
+    ///
+    /// # Errors
+    ///
+    /// The outer error where the guest breaks off; the inner is why it cannot be done.
+    pub fn format(
+        &self,
+        target: &str,
+        notification: &Notification,
+        attempt: Attempt,
+        now: u64,
+    ) -> Result<Result<Vec<Request>, String>, Fault> {
+        self.call(|guest, store, this| {
+            guest.dispatcher().call_format(store, this, target, notification, attempt, now)
+        })
+    }
+
+    /// Decides whether an endpoint may be tried now.
+    ///
+    /// # Errors
+    ///
+    /// Where the guest breaks off.
+    pub fn admit(&self, target: &str, endpoint: Endpoint, now: u64) -> Result<Admission, Fault> {
+        self.call(|guest, store, this| guest.dispatcher().call_admit(store, this, target, endpoint, now))
+    }
+
+    /// Decides what an outcome means.
+    ///
+    /// # Errors
+    ///
+    /// Where the guest breaks off.
+    pub fn judge(
+        &self,
+        target: &str,
+        attempt: Attempt,
+        outcome: &Outcome,
+        endpoint: Endpoint,
+        now: u64,
+        entropy: u64,
+    ) -> Result<Judgement, Fault> {
+        self.call(|guest, store, this| {
+            guest.dispatcher().call_judge(store, this, target, attempt, outcome, endpoint, now, entropy)
+        })
+    }
+
+    /// The one way in: takes an idle instance or makes one, calls it, and keeps it if it did not break off.
+    fn call<T>(
+        &self,
+        call: impl FnOnce(&Guest, &mut Store<Bounds>, ResourceAny) -> wasmtime::Result<T>,
+    ) -> Result<T, Fault> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut session = match idle {
+            Some(session) => session,
+            None => self.brain.open(&self.config)?.map_err(refused)?,
+        };
+        let Session { store, bindings, dispatcher } = &mut session;
+        let guest = bindings.nuncio_dispatch_dispatcher();
+        let answer = self.brain.bounded(store, |store| call(guest, store, *dispatcher))?;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        Ok(answer)
+    }
+}

@@ -1,0 +1,86 @@
+//! The clock of the sandbox: a plain thread that advances the engine's epoch while a call runs.
+//!
+//! A thread of the operating system, because a guest that loops for ever can hold the runtime's own timers.
+//! While no call runs the thread sleeps, so that an idle daemon does not wake up.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use wasmtime::{Engine, EngineWeak};
+
+use super::CALL_DEADLINE;
+
+/// How often the epoch advances while a call runs.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How many ticks a call may see. The first can come at once, so one more than fit into the deadline.
+pub(super) const TICKS: u64 = (CALL_DEADLINE.as_millis() / TICK.as_millis()) as u64 + 1;
+
+/// Advances an engine's epoch while calls run.
+pub(super) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+/// While it lives, the epoch advances.
+pub(super) struct Ticking<'a>(&'a Ticker);
+
+#[derive(Default)]
+struct Shared {
+    calls: AtomicUsize,
+    is_asleep: AtomicBool,
+}
+
+impl Ticker {
+    /// Starts the thread. It ends with the engine.
+    pub(super) fn start(engine: &Engine) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let run = {
+            let (shared, engine) = (Arc::clone(&shared), engine.weak());
+            move || run(&shared, &engine)
+        };
+        let handle = thread::Builder::new().name("nuncio-epoch".to_owned()).spawn(run)?;
+        Ok(Self { shared, thread: handle.thread().clone() })
+    }
+
+    /// Keeps the epoch advancing while the result lives.
+    pub(super) fn tick(&self) -> Ticking<'_> {
+        self.shared.calls.fetch_add(1, Ordering::SeqCst);
+        if self.shared.is_asleep.swap(false, Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+        Ticking(self)
+    }
+}
+
+impl Drop for Ticking<'_> {
+    fn drop(&mut self) {
+        self.0.shared.calls.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        // So that a sleeping thread sees that its engine is gone.
+        self.thread.unpark();
+    }
+}
+
+fn run(shared: &Shared, engine: &EngineWeak) {
+    loop {
+        shared.is_asleep.store(true, Ordering::SeqCst);
+        if shared.calls.load(Ordering::SeqCst) == 0 {
+            thread::park();
+        } else {
+            shared.is_asleep.store(false, Ordering::SeqCst);
+            thread::park_timeout(TICK);
+        }
+        match engine.upgrade() {
+            Some(engine) => engine.increment_epoch(),
+            None => return,
+        }
+    }
+}

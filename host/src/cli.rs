@@ -1,0 +1,251 @@
+//! The commands: what they take, and where each is.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use nuncio::brain::{self, Brain, BrainError, Fault};
+use nuncio::config::Config;
+use nuncio::config::report::Report;
+use nuncio::environment::ProcessEnvironment;
+use nuncio::{Builder, Nuncio, StartError};
+
+mod check;
+mod completions;
+mod component;
+mod demo;
+mod explain;
+mod message;
+mod providers;
+mod send;
+mod serve;
+
+/// Where a configuration is looked for where none is named.
+const DEFAULT_CONFIGS: [&str; 3] = ["nuncio.yml", "nuncio.yaml", "/etc/nuncio/nuncio.yml"];
+
+/// A configuration file is no larger: 1 MiB.
+const LARGEST_CONFIG: u64 = 1 << 20;
+
+/// Delivers notifications to many services, retries what fails, and says what became of each.
+///
+/// Begin with `nuncio demo`, then write a configuration and try it with `nuncio check`, `nuncio explain`
+/// and `nuncio send`.
+#[derive(Parser)]
+#[command(name = "nuncio", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Arguments {
+    /// Say more about what happens; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Run this build of the brain in place of the embedded one
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    component: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Send one notification and wait for its end
+    ///
+    /// Exits with 0 where every delivery arrived, with 1 where one did not or no target matched, with 2
+    /// where the command line or the configuration is wrong.
+    Send(send::Arguments),
+    /// Take notifications over HTTP and deliver them, until told to stop
+    ///
+    /// POST /v1/notifications takes a notification in JSON and answers 202 with its id; GET
+    /// /v1/notifications/{id} shows its deliveries; GET /healthz is for whoever watches.
+    ///
+    /// SIGTERM and SIGINT end it: it takes nothing more, goes on for the grace period, and says what was
+    /// left.
+    Serve(serve::Arguments),
+    /// Read a configuration and say everything that is wrong with it
+    Check(check::Arguments),
+    /// Show where a notification would go, why, and the exact requests
+    Explain(explain::Arguments),
+    /// List the providers, or show one's settings and an example
+    Providers(providers::Arguments),
+    /// Write the brain's WebAssembly component to a file, for other hosts
+    Component(component::Arguments),
+    /// See it work: three receivers on this machine, six notifications, one outage
+    ///
+    /// The receivers listen on the loopback interface and behave as three services do; one fails twice. The
+    /// notifications are those that a reverse proxy sends.
+    Demo(demo::Arguments),
+    /// Print the completions for a shell
+    Completions(completions::Arguments),
+}
+
+/// Where the configuration is.
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The configuration; GoDoxy's file can be used as it is [default: nuncio.yml here, then
+    /// /etc/nuncio/nuncio.yml]
+    #[arg(short, long, value_name = "FILE", env = "NUNCIO_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+}
+
+/// What ends a command early.
+enum Failure {
+    /// Wrong use or a wrong configuration: exit 2.
+    Usage(String),
+    /// The configuration is wrong: exit 2.
+    Config(Box<Report>),
+    /// Anything else: exit 1.
+    Other(String),
+}
+
+/// Runs a command.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let component = match arguments.component.as_deref().map(read_component).transpose() {
+        Ok(component) => component,
+        Err(failure) => return failure.report(),
+    };
+    let done = match arguments.command {
+        Command::Send(arguments) => send::run(arguments, component).await,
+        Command::Serve(arguments) => serve::run(arguments, component).await,
+        Command::Check(arguments) => check::run(&arguments, component),
+        Command::Explain(arguments) => explain::run(arguments, component),
+        Command::Providers(arguments) => providers::run(&arguments, component),
+        Command::Component(arguments) => component::run(&arguments, component),
+        Command::Demo(arguments) => demo::run(&arguments, component).await,
+        Command::Completions(arguments) => completions::run(&arguments),
+    };
+    done.unwrap_or_else(Failure::report)
+}
+
+/// Sends what the library logs to standard error, unless `NUNCIO_LOG` says otherwise.
+pub fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => "nuncio=info",
+        1 => "nuncio=debug",
+        _ => "trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("NUNCIO_LOG").unwrap_or_else(|_| level.into());
+    let is_terminal = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(is_terminal).init();
+}
+
+// === impl ConfigFile ===
+
+impl ConfigFile {
+    /// The file's name as people know it, and its text.
+    fn read(&self) -> Result<(String, String), Failure> {
+        let found = DEFAULT_CONFIGS.iter().map(PathBuf::from).find(|path| path.is_file());
+        let Some(path) = self.config.clone().or(found) else {
+            return Err(Failure::Usage(
+                "there is no configuration\n  help: name one with `-c FILE`, or write nuncio.yml here"
+                    .to_owned(),
+            ));
+        };
+        let name = path.display().to_string();
+        let size = std::fs::metadata(&path).map(|metadata| metadata.len());
+        if size.is_ok_and(|size| size > LARGEST_CONFIG) {
+            return Err(Failure::Usage(format!("{name} is larger than 1 MiB")));
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok((name, text)),
+            Err(error) => Err(Failure::Usage(format!("cannot read {name}: {error}"))),
+        }
+    }
+
+    /// The brain and the configuration, for commands that send nothing.
+    fn load(&self, component: Option<Vec<u8>>) -> Result<(Brain, Config), Failure> {
+        let (name, text) = self.read()?;
+        let brain = load_brain(component)?;
+        let config = Config::load(&name, &text, &ProcessEnvironment, &brain)?;
+        Ok((brain, config))
+    }
+
+    /// A dispatcher to start.
+    fn builder(&self, component: Option<Vec<u8>>) -> Result<Builder, Failure> {
+        let (name, text) = self.read()?;
+        let builder = Nuncio::builder(name, text);
+        Ok(match component {
+            Some(component) => builder.component(component),
+            None => builder,
+        })
+    }
+}
+
+fn load_brain(component: Option<Vec<u8>>) -> Result<Brain, Failure> {
+    Ok(Brain::new(component.as_deref().unwrap_or(brain::EMBEDDED))?)
+}
+
+fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
+}
+
+/// Prints to standard output; a reader that went away is no error worth a word.
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Other(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a value as indented JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    match serde_json::to_string_pretty(value) {
+        Ok(json) => print(&(json + "\n")),
+        Err(error) => Err(Failure::Other(format!("no JSON form: {error}"))),
+    }
+}
+
+/// `1 attempt`, `2 attempts`.
+fn count(number: impl Into<u64>, what: &str) -> String {
+    let number = number.into();
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    fn report(self) -> ExitCode {
+        match self {
+            Self::Usage(text) => {
+                eprintln!("error: {text}");
+                ExitCode::from(2)
+            }
+            Self::Config(report) => {
+                eprint!("{}", if io::stderr().is_terminal() { report.colored() } else { report.to_string() });
+                ExitCode::from(2)
+            }
+            Self::Other(text) => {
+                eprintln!("error: {text}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+impl From<Report> for Failure {
+    fn from(report: Report) -> Self {
+        Self::Config(Box::new(report))
+    }
+}
+
+impl From<BrainError> for Failure {
+    fn from(error: BrainError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Other(fault.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Config(report) => report.into(),
+            StartError::Brain(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `nuncio component`: the brain, for other hosts.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use nuncio::brain;
+
+use super::Failure;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Write the component to a file; `-` is standard output
+    Export {
+        /// The file
+        file: PathBuf,
+    },
+}
+
+pub(super) fn run(arguments: &Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+    use std::io::Write;
+
+    let Command::Export { file } = &arguments.command;
+    let bytes = component.as_deref().unwrap_or(brain::EMBEDDED);
+    let (name, written) = if file.as_os_str() == "-" {
+        ("standard output".to_owned(), std::io::stdout().write_all(bytes))
+    } else {
+        (file.display().to_string(), std::fs::write(file, bytes))
+    };
+    written.map_err(|error| Failure::Other(format!("cannot write {name}: {error}")))?;
+    eprintln!("wrote {} bytes to {name}", bytes.len());
+    Ok(ExitCode::SUCCESS)
+}

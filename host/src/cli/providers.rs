@@ -1,0 +1,149 @@
+//! `nuncio providers`: what the brain knows how to talk to.
+
+use std::process::ExitCode;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
+use nuncio::contract::Provider;
+use serde_json::{Value, json};
+
+use super::Failure;
+
+/// How wide a table is where there is no terminal to say.
+const WIDTH: u16 = 110;
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// Show this provider's settings and an example
+    name: Option<String>,
+    /// Print the catalog, schemas and all
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+    let mut providers = super::load_brain(component)?.providers()?;
+    if let Some(name) = &arguments.name {
+        let known = providers.iter().map(|provider| provider.name.clone()).collect::<Vec<_>>().join(", ");
+        providers.retain(|provider| provider.name == *name);
+        if providers.is_empty() {
+            return Err(Failure::Usage(format!(
+                "no provider is called `{name}`\n  help: known are: {known}"
+            )));
+        }
+    }
+    if arguments.json {
+        super::print_json(&providers.iter().map(to_json).collect::<Vec<_>>())?;
+    } else if arguments.name.is_some() {
+        super::print(&providers.iter().map(describe).collect::<String>())?;
+    } else {
+        super::print(&list(&providers))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(providers: &[Provider]) -> String {
+    let mut table = table(&["provider", "what it is", "settings (* required)"]);
+    for provider in providers {
+        let settings = settings(provider).into_iter().filter(|setting| !setting.is_common);
+        let names =
+            settings.map(|setting| if setting.is_required { setting.name + "*" } else { setting.name });
+        let names = names.collect::<Vec<_>>().join(", ");
+        table.add_row([provider.name.clone(), provider.summary.clone(), names]);
+    }
+    format!("{table}\n\n`nuncio providers NAME` shows one with an example.\n")
+}
+
+fn describe(provider: &Provider) -> String {
+    let mut table = table(&["setting", "kind", "what it does"]);
+    for setting in settings(provider) {
+        let name = if setting.is_required { setting.name + "*" } else { setting.name };
+        table.add_row([name, setting.kind, setting.description]);
+    }
+    format!(
+        "{}: {}\n\n{table}\n* required; secrets are kept from the brain\n\ntargets:\n{}\n",
+        provider.name,
+        provider.summary,
+        indent(&provider.example)
+    )
+}
+
+struct Setting {
+    name: String,
+    kind: String,
+    description: String,
+    is_required: bool,
+    is_common: bool,
+}
+
+/// The settings as the schema has them: the provider's own after those that every target has.
+fn settings(provider: &Provider) -> Vec<Setting> {
+    /// What every target has; not among a provider's own.
+    const COMMON: [&str; 5] = ["name", "provider", "filter", "retry", "timeout"];
+
+    let schema: Value = serde_json::from_str(&provider.settings_schema).unwrap_or_default();
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let setting = |(name, property): (&String, &Value)| Setting {
+        name: name.clone(),
+        kind: kind(property),
+        description: property["description"].as_str().unwrap_or_default().replace('\n', " "),
+        is_required: required.contains(&name.as_str()),
+        is_common: COMMON.contains(&name.as_str()),
+    };
+    schema["properties"].as_object().into_iter().flatten().map(setting).collect()
+}
+
+/// What a setting's value is, for people.
+fn kind(property: &Value) -> String {
+    for branches in ["anyOf", "oneOf"] {
+        if let Some(branches) = property[branches].as_array() {
+            let mut kinds: Vec<String> = branches.iter().map(kind).filter(|kind| kind != "null").collect();
+            kinds.dedup();
+            return kinds.join(" or ");
+        }
+    }
+    if let Some(only) = property["const"].as_str() {
+        return only.to_owned();
+    }
+    if let Some(allowed) = property["enum"].as_array() {
+        return allowed.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or ");
+    }
+    let name = match &property["type"] {
+        Value::Array(names) => names.iter().filter_map(Value::as_str).find(|name| *name != "null"),
+        name => name.as_str(),
+    };
+    let kind = match (name, property["format"].as_str()) {
+        (_, Some("uri")) => "URL",
+        (_, Some("duration")) => "duration",
+        (Some("string"), _) => "text",
+        (Some("integer" | "number"), _) => "number",
+        (Some("boolean"), _) => "true or false",
+        (Some("array"), _) => "list",
+        (Some("object"), _) => "mapping",
+        (other, _) => other.unwrap_or_default(),
+    };
+    if property["writeOnly"] == true { format!("{kind}, secret") } else { kind.to_owned() }
+}
+
+fn to_json(provider: &Provider) -> Value {
+    let schema: Value = serde_json::from_str(&provider.settings_schema).unwrap_or_default();
+    json!({
+        "name": provider.name, "summary": provider.summary, "origins": provider.origins,
+        "example": provider.example, "schema": schema,
+    })
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.to_vec());
+    if table.width().is_none() {
+        table.set_width(WIDTH);
+    }
+    table
+}
+
+fn indent(text: &str) -> String {
+    text.trim_end().lines().map(|line| format!("  {line}\n")).collect()
+}

@@ -1,0 +1,80 @@
+//! `nuncio send`: one notification, and its end.
+
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use nuncio::Nuncio;
+use nuncio::event::{Event, Happened};
+use nuncio::store::{Delivery, State};
+use serde_json::json;
+use tokio::sync::broadcast;
+
+use super::message::Message;
+use super::{ConfigFile, Failure};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    message: Message,
+    /// Print `{"id", "deliveries": [{"target", "state", "attempts", "detail"}]}`
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+    let nuncio = arguments.file.builder(component)?.start()?;
+    let notification = arguments.message.read(|json| nuncio.read(json))?;
+    let is_watched = io::stderr().is_terminal() && !arguments.json;
+    let watching = is_watched.then(|| tokio::spawn(watch(nuncio.events())));
+    let (id, deliveries) =
+        deliver(&nuncio, notification).await.map_err(|error| Failure::Other(error.to_string()))?;
+    if let Some(watching) = watching {
+        watching.abort();
+    }
+    if arguments.json {
+        super::print_json(&json!({ "id": id, "deliveries": deliveries }))?;
+    } else {
+        super::print(&table(&deliveries))?;
+    }
+    let has_arrived = !deliveries.is_empty() && deliveries.iter().all(|d| d.state == State::Delivered);
+    Ok(if has_arrived { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn deliver(
+    nuncio: &Nuncio,
+    notification: nuncio::contract::Notification,
+) -> Result<(String, Vec<Delivery>), nuncio::NotifyError> {
+    let receipt = nuncio.notify(notification)?.accepted().await?;
+    nuncio.flush().await;
+    let record = nuncio.find(&receipt.id).await?;
+    Ok((receipt.id, record.map(|record| record.deliveries).unwrap_or_default()))
+}
+
+/// Says what is being waited for.
+async fn watch(mut events: broadcast::Receiver<Event>) {
+    while let Ok(event) = events.recv().await {
+        if let Happened::Retrying { detail, due, .. } = event.happened {
+            let wait = due.saturating_sub(event.at);
+            let seconds = format!("{}.{} s", wait / 1_000, wait % 1_000 / 100);
+            eprintln!("{}: {detail}; trying again in {seconds}", event.target);
+        }
+    }
+}
+
+fn table(deliveries: &[Delivery]) -> String {
+    if deliveries.is_empty() {
+        return "no target matched; `nuncio explain` with the same flags says why\n".to_owned();
+    }
+    let width = deliveries.iter().map(|delivery| delivery.target.chars().count()).max().unwrap_or(0);
+    let line = |delivery: &Delivery| {
+        let (state, why) = match delivery.state {
+            State::Delivered => ("delivered", String::new()),
+            _ => ("dead", format!(": {}", delivery.detail)),
+        };
+        let attempts = super::count(delivery.attempts, "attempt");
+        format!("{:width$}  {state:9}  {attempts}{why}\n", delivery.target)
+    };
+    deliveries.iter().map(line).collect()
+}

@@ -1,0 +1,164 @@
+//! Reading the configuration: completely, or not at all with everything that is wrong.
+//!
+//! It decides what a file means for the host: which part of it is Nuncio's, where the server listens, and
+//! which values are secrets. What a target's settings mean is the component's to say; this module hands it
+//! the file as JSON without a secret in it, and shows its complaints where they stand in the file.
+//!
+//! The text may be hostile: its size, nesting and what it expands to are bounded, no text makes it panic, and
+//! no report shows a secret.
+//!
+//! ```text
+//! text ─▶ document ─▶ substitute ─▶ targets, server ─▶ the component ─▶ Config
+//!            └────────────┴───────────────┴────────────────┴─▶ findings ─▶ Report
+//! ```
+
+use serde_json::{Map, Value as Json, json};
+
+use self::document::Document;
+use self::findings::Findings;
+use self::parts::{NOTIFICATION, Parts};
+use self::report::Problem;
+use self::server::ServerConfig;
+use self::settings::Catalog;
+use self::targets::{Naming, Targets};
+use crate::contract::{Diagnostic, Provider};
+use crate::environment::Environment;
+use crate::secrets::Secrets;
+
+mod build;
+pub mod document;
+mod findings;
+mod load;
+mod origin;
+mod parts;
+mod pointer;
+mod position;
+mod references;
+pub mod report;
+pub mod scalar;
+pub mod server;
+mod settings;
+mod spelling;
+pub mod substitute;
+mod syntax;
+mod targets;
+#[cfg(test)]
+mod tests;
+
+pub use self::report::Report;
+
+/// A configuration that the host and the component both accept.
+#[derive(Debug)]
+pub struct Config {
+    guest_config: String,
+    secrets: Secrets,
+    server: ServerConfig,
+}
+
+impl Config {
+    /// Reads a configuration in YAML.
+    ///
+    /// `source` names it in reports. `providers` is what the component says about itself, and `open` asks it
+    /// to check the JSON that it would be given.
+    ///
+    /// A file with `providers` may be GoDoxy's: there only `targets`, `retry`, `server` and
+    /// `providers.notification` are looked at, and everything else may be anything.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong: with the YAML (a syntax error stands alone), with variables that are not
+    /// set, with the host's own settings and URLs, and what the component says. Where the host and the
+    /// component complain about the same value, the host's word stands.
+    pub fn read(
+        source: &str,
+        text: &str,
+        environment: &dyn Environment,
+        providers: &[Provider],
+        open: &dyn Fn(&str) -> Result<(), Vec<Diagnostic>>,
+    ) -> Result<Self, Report> {
+        let catalog = Catalog::new(providers);
+        let Document { mut root, problems } =
+            Document::parse(text).map_err(|problem| unread(source, text, problem, &catalog))?;
+        let mut findings = Findings::new(text);
+
+        let parts = Parts::prepare(&mut root, environment, &mut findings);
+        findings.extend(problems.into_iter().filter(|problem| parts.concerns(problem)));
+
+        let mut targets = Targets::new(&catalog);
+        let mut told = Map::new();
+        if let Some(list) = root.get("targets") {
+            told.insert(
+                "targets".to_owned(),
+                targets.read(list, "/targets", Naming::Required, &mut findings),
+            );
+        }
+        if let Some(retry) = root.get("retry").filter(|retry| !retry.is_null()) {
+            told.insert("retry".to_owned(), retry.to_json());
+        }
+        if let Some(list) = root.get("providers").and_then(|providers| providers.get("notification")) {
+            let list = targets.read(list, NOTIFICATION, Naming::AfterProvider, &mut findings);
+            told.insert("providers".to_owned(), json!({ "notification": list }));
+        }
+        // What is wrong otherwise is most likely why there is none.
+        if targets.count() == 0 && findings.is_empty() {
+            parts::refuse_nothing(&root, providers, &mut findings);
+        }
+        let server =
+            root.get("server").map(|server| ServerConfig::read(server, &mut findings)).unwrap_or_default();
+
+        let guest_config = Json::Object(told).to_string();
+        if let Err(diagnostics) = open(&guest_config) {
+            if diagnostics.is_empty() {
+                findings
+                    .extend([Problem::general("the component refuses the file and does not say why", "")]);
+            }
+            let theirs: Vec<Problem> = diagnostics
+                .into_iter()
+                .filter(|diagnostic| !findings.covers(&diagnostic.path))
+                .map(|Diagnostic { path, place, problem, hint }| Problem {
+                    span: pointer::locate(&root, text, &path, place),
+                    problem,
+                    hint,
+                })
+                .collect();
+            findings.extend(theirs);
+        }
+        match findings.into_report(source) {
+            Some(report) => Err(report),
+            None => Ok(Self { guest_config, secrets: targets.into_secrets(), server }),
+        }
+    }
+
+    /// What the component is told: JSON with `targets`, `retry` and `providers`, as far as the file has them,
+    /// and a reference in the place of each secret.
+    #[must_use]
+    pub fn guest_config(&self) -> &str {
+        &self.guest_config
+    }
+
+    /// The secrets of all targets, and where each may go.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Where the server listens, and to whom.
+    #[must_use]
+    pub fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
+    /// All three, for whoever keeps them apart.
+    #[must_use]
+    pub fn into_parts(self) -> (String, Secrets, ServerConfig) {
+        (self.guest_config, self.secrets, self.server)
+    }
+}
+
+/// The report on a text that has no tree, so that nobody can tell what in it is secret.
+fn unread(source: &str, text: &str, problem: Problem, catalog: &Catalog<'_>) -> Report {
+    let line = position::Lines::of(text).range(problem.span.as_ref().map_or(0, |span| span.start));
+    let hidden = catalog.doubtful(text.get(line.clone()).unwrap_or_default());
+    let hidden = line.start.saturating_add(hidden.start)..line.start.saturating_add(hidden.end);
+    Report::new(source, text, vec![problem], vec![hidden])
+}

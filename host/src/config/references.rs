@@ -1,0 +1,260 @@
+//! The settings of one target: secrets out, references in.
+//!
+//! It decides what the component is told of each setting: everything but the secrets, each of which is
+//! replaced by `{"$secret": NAME}` and kept for this target alone; and where these may go: to the origins
+//! that the target's own URLs name. What stands where secrets were expected, and is not what was expected,
+//! is emptied: the component sees that it is wrong and no more.
+
+use std::ops::Range;
+
+use secrecy::SecretString;
+use serde_json::{Value as Json, json};
+
+use super::document::{Node, Value};
+use super::findings::Findings;
+use super::origin::{credentials, origin};
+use super::pointer;
+use super::position::first_line;
+use super::report::Problem;
+use super::scalar::Scalar;
+use super::settings::Rules;
+use super::substitute::is_reference;
+use crate::secrets::Secrets;
+
+/// What the component is told in the place of a URL that is wrong, so that it has nothing to add.
+const STAND_IN: &str = "https://stand-in.invalid/";
+
+/// The way through the settings of one target.
+pub struct References<'w, 't> {
+    secrets: &'w mut Secrets,
+    findings: &'w mut Findings<'t>,
+    target: &'w str,
+    pointer: String,
+    /// The pointer's steps below the target, as the secrets' names have them.
+    setting: String,
+}
+
+impl<'w, 't> References<'w, 't> {
+    /// For the settings of a target that stands at a JSON pointer.
+    pub fn new(target: &'w str, at: &str, secrets: &'w mut Secrets, findings: &'w mut Findings<'t>) -> Self {
+        Self { secrets, findings, target, pointer: at.to_owned(), setting: String::new() }
+    }
+
+    /// What the component is told of one setting.
+    pub fn entry(&mut self, key: &str, value: &Node, rules: &Rules<'_>) -> Json {
+        if rules.is_unknown(key) {
+            self.findings.hide(value.span.clone());
+        }
+        if rules.is_refused(key) {
+            // Perhaps a secret under a misspelled key; the component complains about the key alone.
+            return Json::Null;
+        }
+        self.step(key, value, &rules.member(key))
+    }
+
+    fn step(&mut self, step: &str, node: &Node, rules: &Rules<'_>) -> Json {
+        let pointer = pointer::push(&mut self.pointer, step);
+        let setting = self.setting.len();
+        if setting > 0 {
+            self.setting.push('/');
+        }
+        self.setting.push_str(step);
+        let told = self.node(node, rules);
+        self.setting.truncate(setting);
+        self.pointer.truncate(pointer);
+        told
+    }
+
+    fn node(&mut self, node: &Node, rules: &Rules<'_>) -> Json {
+        match &node.value {
+            Value::Scalar(scalar)
+                if rules.takes_scalars() || rules.is_secret() || rules.is_uri() || scalar.is_null() =>
+            {
+                self.scalar(node, scalar, rules)
+            }
+            Value::List(items) if rules.takes_lists() => {
+                let rules = rules.item();
+                let step = |(index, item): (usize, _)| self.step(&index.to_string(), item, &rules);
+                items.iter().enumerate().map(step).collect()
+            }
+            Value::Map(entries) if rules.takes_maps() => {
+                let told = entries.iter().map(|e| (e.key.clone(), self.entry(&e.key, &e.value, rules)));
+                Json::Object(told.collect())
+            }
+            _ if !rules.holds_secrets() => node.to_json(),
+            // Not what is expected, and it may hold what is: the component sees that it is wrong, no more.
+            wrong => {
+                self.findings.hide(node.span.clone());
+                match wrong {
+                    Value::Scalar(_) => json!(""),
+                    Value::List(_) => json!([]),
+                    Value::Map(_) => json!({}),
+                }
+            }
+        }
+    }
+
+    fn scalar(&mut self, node: &Node, scalar: &Scalar, rules: &Rules<'_>) -> Json {
+        if rules.is_secret() && scalar.text.is_empty() && self.is_meant(node, scalar) {
+            let hint =
+                "give it a value or leave it out, which ${NAME:-} without quotes does if NAME is empty";
+            let span = first_line(self.findings.text(), node.span.clone());
+            self.findings.add(&self.pointer, Problem::at(span, "this secret is empty", hint));
+            return Json::Null;
+        }
+        if scalar.is_null() || scalar.text.is_empty() {
+            return scalar.to_json();
+        }
+        let is_wrong = rules.is_uri() && !self.allow(node, scalar);
+        if rules.is_secret() {
+            self.findings.hide(node.span.clone());
+            let name = self.secrets.keep(self.target, &self.setting, SecretString::from(scalar.text.clone()));
+            return json!({ "$secret": name });
+        }
+        if is_wrong { json!(STAND_IN) } else { scalar.to_json() }
+    }
+
+    /// Whether an empty value is one that somebody meant to give: it has quotes, or is a variable that is set
+    /// to nothing.
+    fn is_meant(&self, node: &Node, scalar: &Scalar) -> bool {
+        !scalar.plain || self.findings.text().get(node.span.clone()).is_some_and(is_reference)
+    }
+
+    /// Lets the target's secrets go where a URL points. Where it is none, that is noted.
+    fn allow(&mut self, node: &Node, url: &Scalar) -> bool {
+        if self.findings.covers(&self.pointer) {
+            return false;
+        }
+        match origin(&url.text) {
+            Ok(origin) => {
+                self.secrets.allow(self.target, origin);
+                true
+            }
+            Err((problem, hint)) => {
+                let written = self.findings.text().get(node.span.clone()).unwrap_or_default();
+                if let Some(Range { start, end }) = credentials(written) {
+                    let at = |offset: usize| node.span.start.saturating_add(offset);
+                    self.findings.hide(at(start)..at(end));
+                }
+                let span = first_line(self.findings.text(), node.span.clone());
+                self.findings.add(&self.pointer, Problem::at(span, problem, hint));
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::Document;
+    use super::super::settings::Catalog;
+    use super::*;
+    use crate::contract::Provider;
+
+    const SCHEMA: &str = r#"{
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "url": {"type": "string", "format": "uri"},
+            "hook": {"type": "string", "format": "uri", "writeOnly": true},
+            "token": {"type": ["string", "null"], "writeOnly": true},
+            "headers": {"type": "object", "additionalProperties": {"type": "string", "writeOnly": true}},
+            "keys": {"type": "array", "items": {"type": "string", "writeOnly": true}},
+            "mirrors": {"type": "array", "items": {"format": "uri"}},
+            "tags": {"type": "array", "items": {"type": "string"}}
+        }
+    }"#;
+
+    struct Read {
+        told: Json,
+        secrets: Secrets,
+        report: String,
+    }
+
+    fn read_one(settings: &str) -> Read {
+        let provider = Provider {
+            name: "post".into(),
+            summary: String::new(),
+            settings_schema: SCHEMA.into(),
+            example: String::new(),
+            origins: Vec::new(),
+        };
+        let catalog = Catalog::new(std::slice::from_ref(&provider));
+        let rules = catalog.schema("post").unwrap().unwrap().rules();
+        let text = format!("{{{settings}}}\n");
+        let root = Document::parse(&text).unwrap().root;
+        let (mut secrets, mut findings) = (Secrets::default(), Findings::new(&text));
+        let mut references = References::new("a", "/targets/0", &mut secrets, &mut findings);
+        let entry =
+            |e: &super::super::document::Entry| (e.key.clone(), references.entry(&e.key, &e.value, &rules));
+        let told = Json::Object(root.entries().iter().map(entry).collect());
+        findings.extend([Problem::at(0..1, "to see the line", "")]);
+        let report = findings.into_report("f").map(|report| report.to_string()).unwrap_or_default();
+        assert!(!format!("{report}{told}").contains("canary"), "{report}\n{told}");
+        Read { told, secrets, report }
+    }
+
+    #[test]
+    fn every_secret_becomes_a_reference() {
+        let read = read_one(
+            "token: tk_canary, headers: {X/Y: canary, Z: 007}, keys: [canary], tags: [b], url: 'http://h/'",
+        );
+        assert_eq!(
+            read.told,
+            json!({
+                "token": {"$secret": "a/token"},
+                "headers": {"X/Y": {"$secret": "a/headers/X/Y"}, "Z": {"$secret": "a/headers/Z"}},
+                "keys": [{"$secret": "a/keys/0"}], "tags": ["b"], "url": "http://h/",
+            })
+        );
+        assert_eq!(read.secrets.reveal("a", "a/token"), Some("tk_canary"));
+        assert_eq!(read.secrets.reveal("a", "a/headers/Z"), Some("007"), "as it was written");
+        assert_eq!(read.report.matches("error: ").count(), 1);
+    }
+
+    #[test]
+    fn nothing_is_no_secret() {
+        let read = read_one("token: , keys: ~, headers: {X: null}");
+        assert_eq!(read.told["token"], json!(null));
+        assert_eq!(read.told["headers"]["X"], json!(null));
+        assert_eq!(read.told["keys"], json!(null));
+        assert_eq!(read.report.matches("error: ").count(), 1);
+        let read = read_one("token: '', headers: {X: \"\"}");
+        assert_eq!(read.report.matches("this secret is empty").count(), 2);
+    }
+
+    #[test]
+    fn what_stands_in_a_wrong_place_is_emptied() {
+        let read = read_one("token: {a: canary}, headers: canary, keys: {a: [canary]}, hook: [canary]");
+        let told = json!({"token": {}, "headers": "", "keys": {}, "hook": []});
+        assert_eq!(read.told, told);
+        assert_eq!(
+            read_one("tags: {b: [1]}").told["tags"],
+            json!({"b": [1]}),
+            "nothing secret is expected there"
+        );
+    }
+
+    #[test]
+    fn a_misspelled_secret_is_neither_told_nor_shown() {
+        let read = read_one("tokn: canary, url: none");
+        assert_eq!(read.told["tokn"], json!(null));
+        assert!(read.report.contains("tokn: ***"), "{}", read.report);
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_used_is_a_problem_and_is_not_told() {
+        for (url, words) in [
+            ("example.com", "http://"),
+            ("https://me:canary@example.com/", "user or a password"),
+            ("htps://me:canary@example.com/", "http://"),
+            ("me:canary@example.com/", "http://"),
+        ] {
+            let Read { told, report, .. } = read_one(&format!("url: '{url}'"));
+            assert!(report.contains(words) && told["url"] == STAND_IN, "{url}: {report}");
+        }
+        let Read { told, report, secrets } = read_one("hook: 'https://me:canary@example.com/canary'");
+        assert!(report.contains("user or a password") && report.contains("{hook: ***}"));
+        assert_eq!(told["hook"], json!({"$secret": "a/hook"}));
+        assert!(!secrets.may_go_to("a", &url::Url::parse("https://example.com").unwrap().origin()));
+    }
+}

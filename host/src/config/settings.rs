@@ -1,0 +1,380 @@
+//! What the providers' schemas say about a target's settings.
+//!
+//! It decides which values are secret and which are URLs, from nothing but the JSON Schemas that the
+//! component hands out. It refuses to know any provider or setting by name, and to check a value: that is
+//! the component's.
+//!
+//! A schema is read so that a mistake hides too much rather than too little: a place is secret if any
+//! branch of its schema is, and whatever stands where the schema expects secrets inside is secret as well.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use serde_json::Value as Json;
+use url::{Origin, Url};
+
+use crate::contract::Provider;
+
+/// The keys that no schema has to name: the file's own, and the two that every target has.
+const COMMON: [&str; 8] =
+    ["targets", "retry", "server", "listen", "providers", "notification", "name", "provider"];
+
+/// The schemas of every provider.
+pub struct Catalog<'p> {
+    schemas: HashMap<&'p str, Option<Schema>>,
+    harmless: HashSet<String>,
+    secret: HashSet<String>,
+}
+
+/// The schema of one provider.
+pub struct Schema {
+    root: Json,
+    /// Where requests may go whatever the settings say.
+    pub origins: Vec<Origin>,
+}
+
+/// What the schema says about one place: every branch that may apply there.
+pub struct Rules<'s> {
+    root: &'s Json,
+    branches: Vec<&'s Json>,
+    is_secret: bool,
+}
+
+impl<'p> Catalog<'p> {
+    /// Reads the schemas.
+    #[must_use]
+    pub fn new(providers: &'p [Provider]) -> Self {
+        let schemas: HashMap<_, _> =
+            providers.iter().map(|provider| (provider.name.as_str(), Schema::read(provider))).collect();
+        let (mut harmless, mut secret) = (HashSet::new(), HashSet::from(["tokens".to_owned()]));
+        for schema in schemas.values().flatten() {
+            names(&schema.root, &schema.root, &mut harmless, &mut secret);
+        }
+        harmless.extend(COMMON.map(str::to_owned));
+        harmless.retain(|name| !secret.contains(name));
+        Self { schemas, harmless, secret }
+    }
+
+    /// The schema of a provider: `None` where there is no such provider, `Some(None)` where what it says
+    /// about itself cannot be read.
+    #[must_use]
+    pub fn schema(&self, provider: &str) -> Option<Option<&Schema>> {
+        self.schemas.get(provider).map(Option::as_ref)
+    }
+
+    /// Whether no provider has a secret setting of this name, and some have a setting of it.
+    #[must_use]
+    pub fn is_harmless(&self, name: &str) -> bool {
+        self.harmless.contains(name)
+    }
+
+    /// What to hide of a line in a text that is no YAML: nothing where its key is harmless and nothing after
+    /// it looks like a secret, else all that follows the key.
+    #[must_use]
+    pub fn doubtful(&self, line: &str) -> Range<usize> {
+        let end = line.trim_end().len();
+        let skip = |from: usize, blank: &[char]| {
+            let rest = line.get(from..end).unwrap_or_default();
+            end.saturating_sub(rest.trim_start_matches(blank).len())
+        };
+        let start = skip(0, &[' ', '\t', '-']);
+        let entry = line.get(start..end).unwrap_or_default();
+        let Some((key, value)) = entry.split_once(':') else { return start..end };
+        let is_harmless = self.is_harmless(key.trim().trim_matches(['"', '\'']))
+            && !value.contains('@')
+            && !self.secret.iter().any(|name| value.contains(name.as_str()));
+        if is_harmless { end..end } else { skip(end.saturating_sub(value.len()), &[' ', '\t'])..end }
+    }
+}
+
+impl Schema {
+    fn read(provider: &Provider) -> Option<Self> {
+        let root: Json = serde_json::from_str(&provider.settings_schema).ok()?;
+        let origins = provider.origins.iter().map(|origin| Url::parse(origin).map(|url| url.origin()));
+        let origins = origins.collect::<Result<_, _>>().ok()?;
+        root.is_object().then_some(Self { root, origins })
+    }
+
+    /// What it says about the settings as a whole.
+    #[must_use]
+    pub fn rules(&self) -> Rules<'_> {
+        Rules::new(&self.root, [&self.root], false)
+    }
+}
+
+impl<'s> Rules<'s> {
+    fn new(root: &'s Json, start: impl IntoIterator<Item = &'s Json>, is_secret: bool) -> Self {
+        let mut branches: Vec<&Json> = Vec::new();
+        let mut open: Vec<&Json> = start.into_iter().collect();
+        while let Some(schema) = open.pop() {
+            if branches.iter().any(|known| std::ptr::eq(*known, schema)) {
+                continue;
+            }
+            branches.push(schema);
+            let reference = schema.get("$ref").and_then(Json::as_str).and_then(|to| to.strip_prefix('#'));
+            open.extend(reference.and_then(|to| root.pointer(to)));
+            for word in ["anyOf", "oneOf", "allOf"] {
+                open.extend(schema.get(word).and_then(Json::as_array).into_iter().flatten());
+            }
+            open.extend(["then", "else"].iter().filter_map(|word| schema.get(word)));
+        }
+        let is_marked = |branch: &&Json| branch.get("writeOnly") == Some(&Json::Bool(true));
+        let is_secret = is_secret || branches.iter().any(is_marked);
+        Self { root, branches, is_secret }
+    }
+
+    /// Whether what stands here is a secret.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.is_secret
+    }
+
+    /// Whether what stands here is a URL.
+    #[must_use]
+    pub fn is_uri(&self) -> bool {
+        self.branches.iter().any(|branch| branch.get("format").and_then(Json::as_str) == Some("uri"))
+    }
+
+    /// Whether text, a number or a boolean may stand here.
+    #[must_use]
+    pub fn takes_scalars(&self) -> bool {
+        self.branches
+            .iter()
+            .any(|branch| takes(branch, &["string", "integer", "number", "boolean"], &["enum", "const"]))
+    }
+
+    /// Whether a list may stand here.
+    #[must_use]
+    pub fn takes_lists(&self) -> bool {
+        self.branches.iter().any(|branch| takes(branch, &["array"], &["items", "prefixItems"]))
+    }
+
+    /// Whether a mapping may stand here.
+    #[must_use]
+    pub fn takes_maps(&self) -> bool {
+        self.branches.iter().any(|branch| {
+            takes(branch, &["object"], &["properties", "additionalProperties", "patternProperties"])
+        })
+    }
+
+    /// Whether there are secrets here, or anywhere inside.
+    #[must_use]
+    pub fn holds_secrets(&self) -> bool {
+        let mut seen: Vec<&Json> = Vec::new();
+        let mut open = vec![Self::new(self.root, self.branches.iter().copied(), self.is_secret)];
+        while let Some(rules) = open.pop() {
+            if rules.is_secret {
+                return true;
+            }
+            for branch in rules.branches {
+                if !seen.iter().any(|known| std::ptr::eq(*known, branch)) {
+                    seen.push(branch);
+                    open.extend(parts(branch).map(|part| Self::new(self.root, [part], false)));
+                }
+            }
+        }
+        false
+    }
+
+    /// What is said about an entry of a mapping.
+    #[must_use]
+    pub fn member(&self, key: &str) -> Self {
+        let of = |branch: &'s Json| {
+            let named = branch.get("properties").and_then(|properties| properties.get(key));
+            // Patterns are not matched: any of them may apply.
+            let patterns = branch.get("patternProperties").and_then(Json::as_object);
+            let other = branch.get("additionalProperties").filter(|_| named.is_none());
+            named.into_iter().chain(patterns.into_iter().flat_map(|all| all.values())).chain(other)
+        };
+        Self::new(self.root, self.branches.iter().flat_map(|branch| of(branch)), self.is_secret)
+    }
+
+    /// What is said about the items of a list.
+    #[must_use]
+    pub fn item(&self) -> Self {
+        let of = |branch: &'s Json| {
+            let first = branch.get("prefixItems").and_then(Json::as_array).into_iter().flatten();
+            first.chain(branch.get("items"))
+        };
+        Self::new(self.root, self.branches.iter().flat_map(|branch| of(branch)), self.is_secret)
+    }
+
+    /// Whether a mapping here has described entries and this is none of them, so that nobody can tell what it
+    /// holds.
+    #[must_use]
+    pub fn is_unknown(&self, key: &str) -> bool {
+        let has_described = self.branches.iter().any(|branch| branch.get("properties").is_some());
+        has_described && self.member(key).branches.iter().all(|branch| **branch == Json::Bool(false))
+    }
+
+    /// Whether an entry is unknown, and every branch that takes mappings refuses what it does not describe.
+    #[must_use]
+    pub fn is_refused(&self, key: &str) -> bool {
+        let refuses = |branch: &&Json| {
+            let of_others = |word: &str| branch.get(word).is_some();
+            let takes_no_maps = branch.get("type").is_some() && !takes(branch, &["object"], &["properties"]);
+            branch.get("additionalProperties") == Some(&Json::Bool(false))
+                || takes_no_maps
+                || ["$ref", "anyOf", "oneOf", "allOf"].into_iter().any(of_others)
+        };
+        self.is_unknown(key) && self.branches.iter().all(refuses)
+    }
+}
+
+/// Whether a schema names one of some types, or has one of some keywords.
+fn takes(schema: &Json, types: &[&str], words: &[&str]) -> bool {
+    let is_one = |name: &Json| name.as_str().is_some_and(|name| types.contains(&name));
+    let named = schema.get("type");
+    named.is_some_and(|named| is_one(named) || named.as_array().is_some_and(|all| all.iter().any(is_one)))
+        || words.iter().any(|word| schema.get(word).is_some())
+}
+
+/// The schemas of what may stand inside of a place.
+fn parts(schema: &Json) -> impl Iterator<Item = &Json> {
+    let maps =
+        ["properties", "patternProperties"].into_iter().filter_map(|word| schema.get(word)?.as_object());
+    let lists = schema.get("prefixItems").and_then(Json::as_array);
+    let single = ["additionalProperties", "items"].into_iter().filter_map(|word| schema.get(word));
+    maps.flat_map(|map| map.values()).chain(lists.into_iter().flatten()).chain(single)
+}
+
+/// Sorts the names of all settings, wherever a schema describes them, into harmless ones and secrets.
+fn names(root: &Json, schema: &Json, harmless: &mut HashSet<String>, secret: &mut HashSet<String>) {
+    let inside = match schema {
+        Json::Object(object) => {
+            for (name, setting) in object.get("properties").and_then(Json::as_object).into_iter().flatten() {
+                let rules = Rules::new(root, [setting], false);
+                let names = if rules.holds_secrets() { &mut *secret } else { &mut *harmless };
+                names.insert(name.clone());
+            }
+            object.values().collect()
+        }
+        Json::Array(array) => array.iter().collect(),
+        _ => Vec::new(),
+    };
+    inside.into_iter().for_each(|inside| names(root, inside, harmless, secret));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn schema(root: Json) -> Schema {
+        Schema { root, origins: Vec::new() }
+    }
+
+    fn provider(name: &str, schema: &str, origins: &[&str]) -> Provider {
+        Provider {
+            name: name.into(),
+            summary: String::new(),
+            settings_schema: schema.into(),
+            example: String::new(),
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+        }
+    }
+
+    fn nested() -> Schema {
+        schema(json!({
+            "type": "object",
+            "properties": {
+                "url": {"type": "string", "format": "uri"},
+                "token": {"$ref": "#/$defs/Secret"},
+                "either": {"anyOf": [{"type": "null"}, {"oneOf": [{"$ref": "#/$defs/Secret"}]}]},
+                "headers": {"type": "object", "additionalProperties": {"writeOnly": true, "type": "string"}},
+                "keys": {"type": "array", "items": {"$ref": "#/$defs/Secret"}},
+                "whole": {"type": "object", "writeOnly": true, "additionalProperties": {"type": "string"}},
+                "tree": {"$ref": "#/$defs/Tree"},
+                "any": true,
+            },
+            "additionalProperties": false,
+            "$defs": {
+                "Secret": {"type": "string", "writeOnly": true},
+                "Tree": {
+                    "type": "object",
+                    "properties": {"child": {"$ref": "#/$defs/Tree"}, "pin": {"$ref": "#/$defs/Secret"}},
+                },
+            },
+        }))
+    }
+
+    #[test]
+    fn a_place_is_secret_if_any_branch_is() {
+        let schema = nested();
+        let top = schema.rules();
+        for (path, is_secret) in [
+            ("url", false),
+            ("token", true),
+            ("either", true),
+            ("headers", false),
+            ("headers/X", true),
+            ("whole", true),
+            ("whole/x", true),
+            ("tree/child/child/pin", true),
+            ("tree/child/child", false),
+            ("any/x", false),
+        ] {
+            let rules = path.split('/').fold(schema.rules(), |rules, key| rules.member(key));
+            assert_eq!(rules.is_secret(), is_secret, "{path}");
+        }
+        assert!(top.member("keys").item().is_secret());
+        assert!(top.member("url").is_uri() && !top.member("token").is_uri());
+    }
+
+    #[test]
+    fn secrets_inside_are_found_through_recursion() {
+        let schema = nested();
+        let top = schema.rules();
+        for (key, holds) in
+            [("tree", true), ("headers", true), ("keys", true), ("url", false), ("any", false)]
+        {
+            assert_eq!(top.member(key).holds_secrets(), holds, "{key}");
+        }
+    }
+
+    #[test]
+    fn what_may_stand_somewhere_is_known() {
+        let schema = nested();
+        let top = schema.rules();
+        assert!(top.takes_maps() && !top.takes_lists() && !top.takes_scalars());
+        assert!(top.member("keys").takes_lists() && top.member("either").takes_scalars());
+        assert!(top.is_unknown("tokn") && !top.is_unknown("any"));
+        assert!(!top.member("headers").is_unknown("X") && !top.member("any").is_unknown("x"));
+        assert!(top.is_refused("tokn") && !top.is_refused("token"));
+        assert!(top.member("tree").is_unknown("x") && !top.member("tree").is_refused("x"));
+    }
+
+    #[test]
+    fn a_provider_that_cannot_be_read_is_known_as_such() {
+        let providers = [
+            provider("good", "{}", &["https://example.com"]),
+            provider("bad", "{", &[]),
+            provider("worse", "{}", &["example.com"]),
+        ];
+        let catalog = Catalog::new(&providers);
+        assert!(catalog.schema("good").unwrap().is_some_and(|schema| schema.origins.len() == 1));
+        assert!(catalog.schema("bad").unwrap().is_none() && catalog.schema("worse").unwrap().is_none());
+        assert!(catalog.schema("Good").is_none());
+    }
+
+    #[test]
+    fn a_line_without_a_tree_shows_no_value_that_may_be_secret() {
+        let providers = [provider("a", &nested().root.to_string(), &[])];
+        let catalog = Catalog::new(&providers);
+        for (line, hidden) in [
+            ("  - url: a: b", ""),
+            ("  token: a: b ", "a: b"),
+            ("  token: ", ""),
+            ("  tokn: a: b", "a: b"),
+            ("  headers: {X: abc", "{X: abc"),
+            ("  - abc", "abc"),
+            ("targets: [{name: a, token: abc", "[{name: a, token: abc"),
+            ("url: https://u:abc@h: x", "https://u:abc@h: x"),
+            ("  \"name\": abc\" d", ""),
+            ("", ""),
+        ] {
+            assert_eq!(&line[catalog.doubtful(line)], hidden, "{line}");
+        }
+    }
+}

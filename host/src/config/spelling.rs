@@ -1,0 +1,39 @@
+//! What somebody may have meant by a word that nobody knows.
+
+/// A longer word is no misspelling of ours, and comparing it would take long.
+const LONGEST: usize = 64;
+
+/// A hint for a word that is none of the known ones: the nearest, where one is near, else all of them.
+#[must_use]
+pub fn hint(word: &str, known: &[&str]) -> String {
+    let distance = |candidate: &str| match word.len() {
+        ..=LONGEST => strsim::damerau_levenshtein(&word.to_lowercase(), candidate),
+        _ => usize::MAX,
+    };
+    let nearest = known.iter().map(|candidate| (distance(candidate), candidate)).min();
+    match nearest {
+        // A third of the letters may differ: `tragets` is near, `acl` is nothing like `retry`.
+        Some((distance, nearest)) if distance <= nearest.len().div_ceil(3) => {
+            format!("did you mean `{nearest}`?")
+        }
+        _ => {
+            let known: Vec<String> = known.iter().map(|known| format!("`{known}`")).collect();
+            format!("known here: {}", known.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_named_where_one_is_near() {
+        let known = ["targets", "retry", "server"];
+        assert_eq!(hint("tragets", &known), "did you mean `targets`?");
+        assert_eq!(hint("Retries", &known), "known here: `targets`, `retry`, `server`");
+        assert_eq!(hint("Retrys", &known), "did you mean `retry`?");
+        assert_eq!(hint("acl", &known), "known here: `targets`, `retry`, `server`");
+        assert_eq!(hint(&"x".repeat(1 << 20), &["a"]), "known here: `a`");
+    }
+}

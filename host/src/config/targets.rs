@@ -1,0 +1,256 @@
+//! The lists of targets.
+//!
+//! It decides which provider's schema a target's settings are read by, what a target is called, and which
+//! secrets are whose. It refuses to know what a setting is for. The settings of a provider that nobody knows
+//! are kept back: nobody can tell which of them are secrets.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::document::{Entry, Node, Value};
+use super::findings::Findings;
+use super::position::first_line;
+use super::references::References;
+use super::report::Problem;
+use super::settings::Catalog;
+use crate::secrets::Secrets;
+
+/// How a target without a name is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// It has to have one.
+    Required,
+    /// After its provider.
+    AfterProvider,
+}
+
+/// The targets of a configuration, while they are read.
+pub struct Targets<'c, 'p> {
+    catalog: &'c Catalog<'p>,
+    count: usize,
+    names: HashSet<String>,
+    secrets: Secrets,
+    /// The secrets of targets without a name of their own. They are known by the same names, and belong to
+    /// nobody: should the component take such a target, nothing is revealed to it.
+    orphans: Secrets,
+}
+
+impl<'c, 'p> Targets<'c, 'p> {
+    /// No targets yet.
+    #[must_use]
+    pub fn new(catalog: &'c Catalog<'p>) -> Self {
+        let (secrets, orphans) = (Secrets::default(), Secrets::default());
+        Self { catalog, count: 0, names: HashSet::new(), secrets, orphans }
+    }
+
+    /// How many were read, good or bad.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The secrets of all targets that were read.
+    #[must_use]
+    pub fn into_secrets(self) -> Secrets {
+        self.secrets
+    }
+
+    /// Reads the list of targets at a JSON pointer, and returns what the component is told of it. What is
+    /// wrong is noted.
+    pub fn read(&mut self, list: &Node, at: &str, naming: Naming, findings: &mut Findings<'_>) -> Json {
+        let items = match &list.value {
+            Value::List(items) => items.as_slice(),
+            _ if list.is_null() => &[],
+            _ => {
+                let hint = "start each target with a dash: `- name: …`";
+                refuse(list, at, "this must be a list of targets", hint, findings);
+                &[]
+            }
+        };
+        self.count = self.count.saturating_add(items.len());
+        let target = |(index, item)| self.target(item, &format!("{at}/{index}"), naming, findings);
+        items.iter().enumerate().map(target).collect()
+    }
+
+    fn target(&mut self, node: &Node, at: &str, naming: Naming, findings: &mut Findings<'_>) -> Json {
+        if !matches!(node.value, Value::Map(_)) {
+            let hint = "write `name: …`, `provider: …` and its settings, each on a line";
+            refuse(node, at, "a target must be a mapping", hint, findings);
+            return json!({});
+        }
+        let text = |key: &str| {
+            let scalar = node.get(key).and_then(Node::scalar).filter(|scalar| !scalar.is_null());
+            scalar.map(|scalar| scalar.text.as_str())
+        };
+        let provider = text("provider");
+        let has_no_name = node.get("name").is_none_or(Node::is_null);
+        let default = provider.filter(|_| naming == Naming::AfterProvider && has_no_name);
+        let name = text("name").or(default);
+        let is_own = name.is_some_and(|name| self.names.insert(name.to_owned()));
+        let schema = provider.and_then(|provider| self.catalog.schema(provider));
+        if let (Some(None), Some(provider)) = (schema, node.get("provider")) {
+            let hint = "this is a mistake in the component that Nuncio runs, not in the file";
+            let problem = "the component describes this provider in a way that cannot be read";
+            findings.add(at, Problem::at(provider.span.clone(), problem, hint));
+        }
+
+        let mut told = Map::new();
+        if let Some(default) = default {
+            told.insert("name".to_owned(), default.into());
+        }
+        let (common, settings): (Vec<_>, Vec<_>) = node.entries().iter().partition(|entry| is_common(entry));
+        let common = common.into_iter().filter(|entry| default.is_none() || entry.key != "name");
+        told.extend(common.map(|entry| (entry.key.clone(), entry.value.to_json())));
+        if let Some(schema) = schema.flatten() {
+            let (name, rules) = (name.unwrap_or_default(), schema.rules());
+            let secrets = if is_own { &mut self.secrets } else { &mut self.orphans };
+            schema.origins.iter().for_each(|origin| secrets.allow(name, origin.clone()));
+            let mut references = References::new(name, at, secrets, findings);
+            told.extend(
+                settings.into_iter().map(|e| (e.key.clone(), references.entry(&e.key, &e.value, &rules))),
+            );
+        } else {
+            for Entry { key, value, .. } in settings {
+                if value.scalar().is_some() && self.catalog.is_harmless(key) {
+                    told.insert(key.clone(), value.to_json());
+                } else {
+                    findings.hide(value.span.clone());
+                }
+            }
+        }
+        Json::Object(told)
+    }
+}
+
+/// Whether an entry is one of the two that every target has, and as it should be.
+fn is_common(entry: &Entry) -> bool {
+    matches!(entry.key.as_str(), "name" | "provider") && entry.value.scalar().is_some()
+}
+
+/// Notes that a node is not what it should be, and shows nothing of it.
+fn refuse(node: &Node, at: &str, problem: &str, hint: &str, findings: &mut Findings<'_>) {
+    findings.hide(node.span.clone());
+    let span = first_line(findings.text(), node.span.clone());
+    findings.add(at, Problem::at(span, problem, hint));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::Document;
+    use url::Url;
+
+    use super::*;
+    use crate::contract::Provider;
+
+    const SCHEMA: &str = r#"{
+        "type": "object", "additionalProperties": false,
+        "properties": {
+            "name": {"type": "string"},
+            "provider": {"const": "post"},
+            "url": {"type": "string", "format": "uri"},
+            "hook": {"type": "string", "format": "uri", "writeOnly": true},
+            "token": {"type": ["string", "null"], "writeOnly": true},
+            "mirrors": {"type": "array", "items": {"format": "uri"}},
+            "tags": {"type": "array", "items": {"type": "string"}}
+        }
+    }"#;
+
+    struct Read {
+        told: Json,
+        secrets: Secrets,
+        report: String,
+    }
+
+    fn read(list: &str, naming: Naming) -> Read {
+        let provider = |name: &str, schema: &str| Provider {
+            name: name.into(),
+            summary: String::new(),
+            settings_schema: schema.into(),
+            example: String::new(),
+            origins: vec!["https://fixed.example:8443".into()],
+        };
+        let providers = [provider("post", SCHEMA), provider("broken", "[")];
+        let catalog = Catalog::new(&providers);
+        let text = format!("targets:\n{list}\n");
+        let root = Document::parse(&text).unwrap().root;
+        let mut findings = Findings::new(&text);
+        let mut targets = Targets::new(&catalog);
+        let told = targets.read(root.get("targets").unwrap(), "/targets", naming, &mut findings);
+        let report = findings.into_report("f").map(|report| report.to_string()).unwrap_or_default();
+        assert!(!format!("{report}{told}").contains("canary"), "{report}\n{told}");
+        Read { told, secrets: targets.into_secrets(), report }
+    }
+
+    fn one(settings: &str) -> Read {
+        read(&format!("- {{name: a, provider: post, {settings}}}"), Naming::Required)
+    }
+
+    #[test]
+    fn a_target_may_go_where_its_urls_and_its_provider_point() {
+        let secrets = one("url: 'https://One.example/x', mirrors: ['http://two.example:81'], \
+             hook: 'https://canary.example'")
+        .secrets;
+        let may = |url: &str| secrets.may_go_to("a", &Url::parse(url).unwrap().origin());
+        for url in [
+            "https://one.example",
+            "http://two.example:81",
+            "https://canary.example",
+            "https://fixed.example:8443",
+        ] {
+            assert!(may(url), "{url}");
+        }
+        for url in ["http://one.example", "https://two.example:81", "https://fixed.example"] {
+            assert!(!may(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_settings_of_an_unknown_provider_are_kept_back() {
+        for provider in ["Post", "broken", "[canary]", "~"] {
+            let target =
+                format!("- {{name: a, provider: {provider}, token: canary, tokn: canary, tags: [canary]}}");
+            let read = read(&target, Naming::Required);
+            let told = read.told[0].as_object().unwrap();
+            assert!(told.keys().all(|key| ["name", "provider"].contains(&key.as_str())), "{told:?}");
+            assert_eq!(read.report.contains("cannot be read"), provider == "broken");
+        }
+    }
+
+    #[test]
+    fn in_godoxys_form_a_target_is_named_after_its_provider() {
+        for missing in ["", "name: ,", "name: null,"] {
+            let list = format!("- {{{missing} provider: post, token: canary}}");
+            let after = read(&list, Naming::AfterProvider);
+            assert_eq!(after.told[0]["name"], json!("post"));
+            assert_eq!(after.secrets.reveal("post", "post/token"), Some("canary"));
+            let required = read(&list, Naming::Required);
+            assert!(required.told[0].get("name").is_none_or(Json::is_null));
+            assert_eq!(required.secrets.reveal("", "/token"), None);
+        }
+    }
+
+    #[test]
+    fn two_targets_of_one_name_share_no_secret_and_no_origin() {
+        let target = |token: &str, host: &str| {
+            format!("- {{name: a, provider: post, token: {token}, url: 'https://{host}'}}\n")
+        };
+        let read =
+            read(&(target("canary1", "one.example") + &target("canary2", "two.example")), Naming::Required);
+        assert_eq!(read.secrets.reveal("a", "a/token"), Some("canary1"));
+        assert!(!read.secrets.may_go_to("a", &Url::parse("https://two.example").unwrap().origin()));
+    }
+
+    #[test]
+    fn what_is_no_list_of_mappings_is_refused_and_not_shown() {
+        for (list, words) in [
+            ("  tgram://canary/chat", "must be a list"),
+            ("  {a: canary}", "must be a list"),
+            ("- tgram://canary/chat", "must be a mapping"),
+            ("- [canary]", "must be a mapping"),
+        ] {
+            let report = read(list, Naming::Required).report;
+            assert!(report.contains(words), "{list}: {report}");
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! The dispatch loop: the one path on which anything is sent.
+//!
+//! A first attempt is an item of the schedule with attempt 0; a retry is the same item, due later. The loop
+//! owns the store, the schedule and what the policy remembers of each endpoint, and wakes up for a closed
+//! set of reasons ([`Wake`]). It decides nothing itself: the guest routes, admits, formats and judges.
+//!
+//! It guarantees that what it accepted ends as delivered or dead, and that an attempt that never comes back
+//! from one target takes nothing from another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use crate::brain::Dispatcher;
+use crate::clock::{Clock, UnixMs};
+use crate::contract::{
+    Admission, Attempt, Choice, Class, Decision, Endpoint, Judgement, Notification, Verdict,
+};
+use crate::entropy::Entropy;
+use crate::event::{Event, Happened};
+use crate::nuncio::{NotifyError, Receipt, Remains, Stats};
+use crate::schedule::{Concurrency, Schedule};
+use crate::store::{Delivery, Record, State, Store, StoreError};
+
+mod attempt;
+
+use attempt::Attempted;
+pub(crate) use attempt::Sender;
+
+/// How often the guest may fail a delivery before it is given up.
+const MOST_FAULTS: u32 = 3;
+
+/// How long a delivery waits after the guest failed it, and at least where the guest parks it.
+const AFTER_A_FAULT_MS: u64 = 1_000;
+
+/// A notification that was handed in, and whom to tell what became of it.
+pub(crate) struct Handed {
+    pub(crate) notification: Notification,
+    pub(crate) reply: oneshot::Sender<Result<Receipt, NotifyError>>,
+}
+
+/// What the handle asks of the loop.
+pub(crate) enum Question {
+    /// What became of a notification.
+    Find(String, oneshot::Sender<Result<Option<Record>, StoreError>>),
+    /// The counts so far.
+    Stats(oneshot::Sender<Stats>),
+    /// To be told when nothing is in flight and nothing is due, and when something is due next.
+    Idle(oneshot::Sender<Option<UnixMs>>),
+    /// To take nothing more, and to end when all has ended or this long after.
+    Shutdown(Duration, oneshot::Sender<Remains>),
+}
+
+/// Why the loop woke up.
+enum Wake {
+    New(Handed),
+    Due,
+    Settled(Result<(Id, Attempted), JoinError>),
+    Asked(Question),
+    GraceOver,
+    Abandoned,
+}
+
+/// One delivery of a record, as the schedule knows it.
+struct Item {
+    notification: Arc<Notification>,
+    /// Which of the record's deliveries.
+    n: usize,
+    delivery: Delivery,
+}
+
+pub(crate) struct Dispatch {
+    dispatcher: Arc<Dispatcher>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<Entropy>,
+    store: Box<dyn Store>,
+    sender: Arc<Sender>,
+    events: broadcast::Sender<Event>,
+    lanes: HashMap<String, usize>,
+    endpoints: Vec<Endpoint>,
+    schedule: Schedule<Item>,
+    attempts: JoinSet<Attempted>,
+    flying: HashMap<Id, (usize, Item)>,
+    stats: Stats,
+    waiting_for_idle: Vec<oneshot::Sender<Option<UnixMs>>>,
+}
+
+impl Dispatch {
+    #[expect(clippy::too_many_arguments, reason = "called once, by the builder, which has them by name")]
+    pub(crate) fn new(
+        dispatcher: Arc<Dispatcher>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<Entropy>,
+        store: Box<dyn Store>,
+        sender: Sender,
+        events: broadcast::Sender<Event>,
+        targets: Vec<String>,
+        concurrency: Concurrency,
+    ) -> Self {
+        let unknown = Endpoint { not_before: 0, consecutive_failures: 0, last_success: None };
+        Self {
+            dispatcher,
+            clock,
+            entropy,
+            store,
+            sender: Arc::new(sender),
+            events,
+            endpoints: vec![unknown; targets.len()],
+            schedule: Schedule::new(targets.len(), concurrency),
+            lanes: targets.into_iter().enumerate().map(|(n, target)| (target, n)).collect(),
+            attempts: JoinSet::new(),
+            flying: HashMap::new(),
+            stats: Stats::default(),
+            waiting_for_idle: Vec::new(),
+        }
+    }
+
+    /// Runs until it is asked to shut down, or until nobody is left who could hand anything in.
+    pub(crate) async fn run(
+        mut self,
+        mut handed: mpsc::Receiver<Handed>,
+        mut asked: mpsc::Receiver<Question>,
+    ) {
+        let mut ending: Option<(UnixMs, oneshot::Sender<Remains>)> = None;
+        loop {
+            self.start_due();
+            if handed.is_empty() {
+                self.tell_idle();
+            }
+            let grace = ending.as_ref().map(|(until, _)| *until);
+            if let Some((until, _)) = &ending
+                && self.has_nothing_before(*until)
+                && handed.is_empty()
+            {
+                break;
+            }
+            let wake = self.next_wake(&mut handed, &mut asked, grace).await;
+            match wake {
+                Wake::New(new) => self.take_in(new),
+                Wake::Due => {}
+                Wake::Settled(settled) => self.settle(settled),
+                Wake::Asked(Question::Shutdown(grace, reply)) => {
+                    handed.close();
+                    let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+                    ending = Some((self.clock.now().saturating_add(grace), reply));
+                }
+                Wake::Asked(question) => self.answer(question),
+                Wake::GraceOver | Wake::Abandoned => break,
+            }
+        }
+        self.end(ending.map(|(_, reply)| reply));
+    }
+
+    async fn next_wake(
+        &mut self,
+        handed: &mut mpsc::Receiver<Handed>,
+        asked: &mut mpsc::Receiver<Question>,
+        grace: Option<UnixMs>,
+    ) -> Wake {
+        let now = self.clock.now();
+        let wait = |until: Option<UnixMs>| {
+            let until = until?;
+            Some(self.clock.sleep(Duration::from_millis(until.saturating_sub(now))))
+        };
+        let (due, grace_over) = (wait(self.schedule.next_due()), wait(grace));
+        let has_due = due.is_some();
+        let due = async {
+            if let Some(due) = due {
+                due.await;
+            }
+        };
+        let is_ending = grace_over.is_some();
+        let grace_over = async {
+            if let Some(grace_over) = grace_over {
+                grace_over.await;
+            }
+        };
+        let is_flying = !self.attempts.is_empty();
+        tokio::select! {
+            biased;
+            () = grace_over, if is_ending => Wake::GraceOver,
+            Some(settled) = self.attempts.join_next_with_id(), if is_flying => Wake::Settled(settled),
+            () = due, if has_due => Wake::Due,
+            question = asked.recv() => question.map_or(Wake::Abandoned, Wake::Asked),
+            Some(new) = handed.recv() => Wake::New(new),
+        }
+    }
+
+    // === new ===
+
+    fn take_in(&mut self, new: Handed) {
+        let Handed { notification, reply } = new;
+        let accepted = self.accept(notification);
+        // Whoever handed it in may have stopped listening; it is accepted all the same.
+        let _ = reply.send(accepted);
+    }
+
+    fn accept(&mut self, notification: Notification) -> Result<Receipt, NotifyError> {
+        let decisions = self.dispatcher.route(&notification)?;
+        let delivery = |decision: &Decision| match decision.choice {
+            Choice::Send => Some(Delivery::queued(decision.target.clone())),
+            Choice::Unknown => Some(Delivery::dead(decision.target.clone(), decision.because.clone())),
+            Choice::Skip => None,
+        };
+        let deliveries: Vec<Delivery> = decisions.iter().filter_map(delivery).collect();
+        let notification = Arc::new(notification);
+        let record = Record { notification: Arc::clone(&notification), deliveries: deliveries.clone() };
+        self.store.accept(record)?;
+        self.stats.accepted += 1;
+        self.stats.unmatched += u64::from(deliveries.is_empty());
+        if deliveries.is_empty() {
+            tracing::warn!(id = %notification.id, "no target matched");
+        }
+        let now = self.clock.now();
+        for (n, delivery) in deliveries.into_iter().enumerate() {
+            let item = Item { notification: Arc::clone(&notification), n, delivery };
+            if item.delivery.has_ended() {
+                self.tell_end(&item);
+            } else {
+                self.tell(&item, Happened::Queued);
+                self.enqueue(now, item);
+            }
+        }
+        Ok(Receipt { id: notification.id.clone(), decisions })
+    }
+
+    fn enqueue(&mut self, due: UnixMs, item: Item) {
+        // A lane that does not exist: only a guest that invents targets gets here.
+        let lane = self.lanes.get(&item.delivery.target).copied().unwrap_or(usize::MAX);
+        if let Some(item) = self.schedule.push(lane, due, item) {
+            self.finish(item, State::Dead, "guest-invalid: no such target".to_owned());
+        }
+    }
+
+    // === due ===
+
+    fn start_due(&mut self) {
+        let now = self.clock.now();
+        while let Some((lane, item)) = self.schedule.take(now) {
+            let endpoint = self.endpoint(lane);
+            match self.dispatcher.admit(&item.delivery.target, endpoint, now) {
+                Ok(Admission::Send) => self.start(lane, item, now),
+                Ok(Admission::Wait(until)) => {
+                    self.schedule.finish(lane);
+                    // A guest that says "wait" and means "now" would turn the loop in circles.
+                    self.schedule.hold(lane, until.max(now.saturating_add(1)));
+                    self.enqueue(now, item);
+                }
+                Err(fault) => {
+                    self.schedule.finish(lane);
+                    self.fail(item, now, "guest-trap", &fault.to_string());
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, lane: usize, mut item: Item, now: UnixMs) {
+        item.delivery.first_tried.get_or_insert(now);
+        self.tell(&item, Happened::Started { attempt: item.delivery.attempts.saturating_add(1) });
+        let attempt = item.attempt(now);
+        let (sender, dispatcher) = (Arc::clone(&self.sender), Arc::clone(&self.dispatcher));
+        let (target, notification) = (item.delivery.target.clone(), Arc::clone(&item.notification));
+        let parts = item.delivery.parts;
+        let run = async move { sender.send(&dispatcher, &target, &notification, attempt, parts, now).await };
+        let handle = self.attempts.spawn(run);
+        self.flying.insert(handle.id(), (lane, item));
+    }
+
+    // === settled ===
+
+    fn settle(&mut self, settled: Result<(Id, Attempted), JoinError>) {
+        let (id, attempted) = match settled {
+            Ok((id, attempted)) => (id, attempted),
+            Err(error) => (error.id(), Attempted::Broken(format!("the attempt broke off: {error}"))),
+        };
+        let Some((lane, item)) = self.flying.remove(&id) else { return };
+        self.schedule.finish(lane);
+        let now = self.clock.now();
+        match attempted {
+            Attempted::Exchanged { outcome, parts } => {
+                let target = &item.delivery.target;
+                let (attempt, endpoint) = (item.attempt(now), self.endpoint(lane));
+                let judged =
+                    self.dispatcher.judge(target, attempt, &outcome, endpoint, now, self.entropy.number());
+                match judged {
+                    Ok(judgement) => self.follow(lane, item, judgement, parts, now),
+                    Err(fault) => self.fail(item, now, "guest-trap", &fault.to_string()),
+                }
+            }
+            Attempted::Refused(reason) => self.finish(item, State::Dead, reason),
+            Attempted::Trapped(fault) => self.fail(item, now, "guest-trap", &fault.to_string()),
+            Attempted::Broken(what) => self.fail(item, now, "guest-invalid", &what),
+        }
+    }
+
+    fn follow(&mut self, lane: usize, mut item: Item, judgement: Judgement, parts: u32, now: UnixMs) {
+        if let Some(endpoint) = self.endpoints.get_mut(lane) {
+            *endpoint = judgement.endpoint;
+        }
+        let detail = judgement.detail;
+        item.delivery.faults = 0;
+        match judgement.verdict {
+            Verdict::Delivered => {
+                item.delivery.parts = item.delivery.parts.saturating_add(1);
+                item.delivery.attempts = item.delivery.attempts.saturating_add(1);
+                if item.delivery.parts >= parts {
+                    self.finish(item, State::Delivered, detail);
+                } else {
+                    self.keep(&item);
+                    self.enqueue(now, item);
+                }
+            }
+            Verdict::Retry(at) => {
+                item.delivery.attempts = item.delivery.attempts.saturating_add(1);
+                let due = at.max(now.saturating_add(1));
+                self.wait(item, due, Some(judgement.class), detail);
+            }
+            Verdict::Park => {
+                self.wait(item, now.saturating_add(AFTER_A_FAULT_MS), Some(judgement.class), detail)
+            }
+            Verdict::Dead(reason) => {
+                item.delivery.attempts = item.delivery.attempts.saturating_add(1);
+                let detail =
+                    if detail.is_empty() { reason } else { format!("{reason}; the last was: {detail}") };
+                self.finish(item, State::Dead, detail);
+            }
+        }
+    }
+
+    /// The guest failed a delivery: it gets another chance, but not for ever.
+    fn fail(&mut self, mut item: Item, now: UnixMs, reason: &str, what: &str) {
+        item.delivery.faults = item.delivery.faults.saturating_add(1);
+        tracing::error!(id = %item.notification.id, target = %item.delivery.target, reason, what, "the guest failed");
+        if item.delivery.faults >= MOST_FAULTS {
+            self.finish(item, State::Dead, format!("{reason}: {what}"));
+        } else {
+            self.wait(item, now.saturating_add(AFTER_A_FAULT_MS), None, what.to_owned());
+        }
+    }
+
+    fn wait(&mut self, mut item: Item, due: UnixMs, class: Option<Class>, detail: String) {
+        item.delivery.state = State::Retrying;
+        item.delivery.detail.clone_from(&detail);
+        self.keep(&item);
+        self.tell(&item, Happened::Retrying { class, detail, due });
+        self.enqueue(due, item);
+    }
+
+    fn finish(&mut self, mut item: Item, state: State, detail: String) {
+        item.delivery.state = state;
+        item.delivery.detail = detail;
+        self.keep(&item);
+        self.tell_end(&item);
+    }
+
+    fn keep(&mut self, item: &Item) {
+        let (id, target) = (&item.notification.id, &item.delivery.target);
+        if let Err(error) = self.store.settle(id, item.n, item.delivery.clone()) {
+            tracing::error!(%id, %target, %error, "where the delivery stands was not written down");
+        }
+    }
+
+    // === others ===
+
+    fn answer(&mut self, question: Question) {
+        // Whoever asked may have stopped listening.
+        match question {
+            Question::Find(id, reply) => {
+                let _ = reply.send(self.store.find(&id));
+            }
+            Question::Stats(reply) => {
+                let _ = reply.send(Stats {
+                    waiting: self.schedule.waiting() as u64,
+                    in_flight: self.schedule.in_flight() as u64,
+                    ..self.stats
+                });
+            }
+            Question::Idle(reply) => self.waiting_for_idle.push(reply),
+            // Two shutdowns: the first one counts.
+            Question::Shutdown(_, reply) => drop(reply),
+        }
+    }
+
+    fn tell_idle(&mut self) {
+        let next = self.schedule.next_due();
+        let is_due = next.is_some_and(|next| next <= self.clock.now());
+        if self.schedule.in_flight() == 0 && !is_due {
+            for waiting in self.waiting_for_idle.drain(..) {
+                let _ = waiting.send(next);
+            }
+        }
+    }
+
+    fn has_nothing_before(&self, instant: UnixMs) -> bool {
+        self.schedule.in_flight() == 0 && self.schedule.next_due().is_none_or(|next| next > instant)
+    }
+
+    fn end(self, reply: Option<oneshot::Sender<Remains>>) {
+        let flying = self.flying.values().map(|(_, item)| item);
+        for item in self.schedule.iter().chain(flying) {
+            tracing::warn!(id = %item.notification.id, target = %item.delivery.target, "left undelivered");
+        }
+        let remains = Remains { waiting: self.schedule.waiting(), in_flight: self.flying.len() };
+        if let Some(reply) = reply {
+            let _ = reply.send(remains);
+        }
+    }
+
+    fn endpoint(&self, lane: usize) -> Endpoint {
+        let unknown = Endpoint { not_before: 0, consecutive_failures: 0, last_success: None };
+        self.endpoints.get(lane).copied().unwrap_or(unknown)
+    }
+
+    fn tell_end(&mut self, item: &Item) {
+        let Delivery { state, attempts, ref detail, ref target, .. } = item.delivery;
+        let id = &item.notification.id;
+        if state == State::Delivered {
+            self.stats.delivered += 1;
+            tracing::debug!(%id, %target, attempts, "delivered");
+            self.tell(item, Happened::Delivered { attempts });
+        } else {
+            self.stats.dead += 1;
+            tracing::error!(%id, %target, attempts, %detail, "dead");
+            self.tell(item, Happened::Dead { attempts, detail: detail.clone() });
+        }
+    }
+
+    fn tell(&self, item: &Item, happened: Happened) {
+        let (id, target) = (item.notification.id.clone(), item.delivery.target.clone());
+        // Nobody has to watch.
+        let _ = self.events.send(Event { id, target, at: self.clock.now(), happened });
+    }
+}
+
+impl Item {
+    fn attempt(&self, now: UnixMs) -> Attempt {
+        Attempt {
+            number: self.delivery.attempts,
+            first_tried: self.delivery.first_tried.unwrap_or(now),
+            level: self.notification.level,
+        }
+    }
+}

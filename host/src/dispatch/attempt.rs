@@ -1,0 +1,85 @@
+//! One attempt: format, assemble, send.
+//!
+//! What comes back is an outcome for the guest to judge, or why there is none. Replies are blotted of the
+//! target's secrets before anybody sees them.
+
+use std::time::Duration;
+
+use crate::brain::{Dispatcher, Fault};
+use crate::clock::UnixMs;
+use crate::contract::{Attempt, Notification, Outcome, Request};
+use crate::egress::Egress;
+use crate::egress::assemble::{Refusal, assemble};
+use crate::secrets::Secrets;
+
+/// No exchange takes longer, whatever the guest asks for.
+const LONGEST_EXCHANGE: Duration = Duration::from_secs(300);
+
+/// What became of an attempt.
+pub(super) enum Attempted {
+    /// A request was sent, or could have been.
+    Exchanged {
+        /// What became of it.
+        outcome: Outcome,
+        /// How many requests the delivery takes.
+        parts: u32,
+    },
+    /// The delivery cannot be made at all; this is why.
+    Refused(String),
+    /// The guest broke off.
+    Trapped(Fault),
+    /// The guest described what is no request.
+    Broken(String),
+}
+
+/// What attempts need to be made.
+pub(crate) struct Sender {
+    pub(crate) egress: Egress,
+    pub(crate) secrets: Secrets,
+}
+
+impl Sender {
+    /// Sends the next request of a delivery of which `done` are delivered.
+    pub(super) async fn send(
+        &self,
+        dispatcher: &Dispatcher,
+        target: &str,
+        notification: &Notification,
+        attempt: Attempt,
+        done: u32,
+        now: UnixMs,
+    ) -> Attempted {
+        let requests: Vec<Request> = match dispatcher.format(target, notification, attempt, now) {
+            Ok(Ok(requests)) => requests,
+            Ok(Err(reason)) => return Attempted::Refused(reason),
+            Err(fault) => return Attempted::Trapped(fault),
+        };
+        let parts = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        let Some(request) = usize::try_from(done).ok().and_then(|done| requests.get(done)) else {
+            return Attempted::Broken(format!(
+                "it described {parts} requests where {done} are delivered already"
+            ));
+        };
+        let timeout =
+            Duration::from_millis(request.timeout).clamp(Duration::from_millis(1), LONGEST_EXCHANGE);
+        let request = match assemble(request, target, &self.secrets) {
+            Ok(request) => request,
+            Err(Refusal::Egress(reason)) => return Attempted::Refused(format!("egress-denied: {reason}")),
+            Err(Refusal::Invalid(what)) => return Attempted::Broken(what),
+        };
+        let exchange = self.egress.send(request, timeout).await;
+        if let Some(detail) = exchange.detail {
+            tracing::debug!(id = %notification.id, target, detail, "the exchange broke off");
+        }
+        Attempted::Exchanged { outcome: self.redact(target, exchange.outcome), parts }
+    }
+
+    fn redact(&self, target: &str, outcome: Outcome) -> Outcome {
+        let Outcome::Reply(mut reply) = outcome else { return outcome };
+        reply.body = self.secrets.redact(target, &reply.body);
+        for (_, value) in &mut reply.headers {
+            *value = String::from_utf8_lossy(&self.secrets.redact(target, value.as_bytes())).into_owned();
+        }
+        Outcome::Reply(reply)
+    }
+}

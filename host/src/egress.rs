@@ -1,0 +1,302 @@
+//! Requests go out, outcomes come back.
+//!
+//! Decides when an exchange is over and which kind of failure it was. It does not know what a request
+//! means, and what an outcome means for the delivery is for the guest to judge.
+//!
+//! Guarantees:
+//!
+//! - Every exchange ends: within its deadline, whatever the receiver sends or does not send, and with
+//!   bounded memory.
+//! - A status that arrived is the outcome, even if the rest of the reply breaks off or is late. The receiver
+//!   has answered; to call it a failure would send the same notification again to somebody who took it.
+//! - A failure counts as "nothing was sent" only where that is certain. If in doubt the receiver may have
+//!   seen the request: a duplicate is acceptable, a wrong claim that there can be none is not.
+//! - Redirects are replies like any other. To follow one would take a secret to an origin that nobody named.
+
+pub mod assemble;
+mod dial;
+mod location;
+mod segments;
+
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
+use http::{Method, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::RootCertStore;
+
+use self::dial::{Dialer, Undialed};
+use crate::clock::{Clock, Sleep};
+use crate::contract::{Outcome, Reply, Transport};
+
+/// How much of a reply's body is read, in bytes. What services say of an error fits many times over.
+pub const MAX_REPLY: usize = 64 * 1024;
+
+/// How much a status line and its headers may take, in bytes; at most 100 headers fit, hyper's own limit.
+const MAX_REPLY_HEAD: usize = 64 * 1024;
+
+/// How many idle connections are kept for an origin: as many as a burst uses at a time, or a burst would
+/// make a new one for nearly every request.
+const MAX_IDLE: usize = 32;
+
+/// How long an idle connection is kept, in real time: shorter than common servers do (nginx: 75 s), so that
+/// it is this side which closes, and no request meets a connection that is closing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a failure's description may be, in characters.
+const MAX_DETAIL: usize = 200;
+
+/// The HTTP client, and its pool of connections.
+pub struct Egress {
+    client: Client<Dialer, Full<Bytes>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exchange {
+    /// The outcome as the guest judges it. The reply's text is as it came: blot out the target's secrets
+    /// (`Secrets::redact`) before anybody sees it.
+    pub outcome: Outcome,
+    /// What went wrong, for logs: one line of at most 200 characters, without URLs, secrets or anything
+    /// else of the request. `None` where nothing did.
+    pub detail: Option<String>,
+}
+
+impl Egress {
+    /// A client that trusts the operating system's root certificates, and measures time by this clock.
+    ///
+    /// Reads the certificates from disk. Where there are none, https fails as [`Transport::Tls`] when it is
+    /// used.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::trusting(dial::native_roots(), clock)
+    }
+
+    fn trusting(roots: RootCertStore, clock: Arc<dyn Clock>) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .http1_max_buf_size(MAX_REPLY_HEAD)
+            .build(Dialer::new(Arc::clone(&clock), roots));
+        Self { client, clock }
+    }
+
+    /// Sends a request, which must have an absolute URL, and reads the reply. The timeout is for all of it,
+    /// from looking up the name to the last byte.
+    ///
+    /// Accept-Encoding is never sent, as nothing here would unpack what came. A request that meets a pooled
+    /// connection which the receiver had closed is sent on another one; it has not been seen by then.
+    pub async fn send(&self, mut request: http::Request<Bytes>, timeout: Duration) -> Exchange {
+        let mut deadline = self.clock.sleep(timeout);
+        request.headers_mut().remove(ACCEPT_ENCODING);
+        // RFC 9110, section 8.6; some servers answer 411 without it, and hyper leaves it out for no body.
+        if request.body().is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(request.method())
+        {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        let mut request = request.map(Full::new);
+        let connection = capture_connection(&mut request);
+        let answer = tokio::select! {
+            biased;
+            answer = self.client.request(request) => Some(answer),
+            () = &mut deadline => None,
+        };
+        let connected = connection.connection_metadata().is_some();
+        match answer {
+            Some(Ok(response)) => receive(response, deadline).await,
+            Some(Err(error)) => failed(transport(&error, connected), &describe(&error)),
+            None if connected => failed(Transport::TimeoutAfterSend, "no reply in time"),
+            None => failed(Transport::TimeoutBeforeSend, "no connection in time"),
+        }
+    }
+}
+
+/// Reads a reply until its end, its limit or the deadline; what is there by then is the reply.
+async fn receive(response: Response<Incoming>, deadline: Sleep) -> Exchange {
+    let (head, body) = response.into_parts();
+    let mut kept = Vec::new();
+    let detail = tokio::select! {
+        biased;
+        end = read(body, &mut kept) => end.err().map(|error| describe(&error)),
+        () = deadline => Some("reply not complete in time".to_owned()),
+    };
+    let reply = Reply { status: head.status.as_u16(), headers: texts(&head.headers), body: kept };
+    Exchange { outcome: Outcome::Reply(reply), detail }
+}
+
+/// Takes what comes of a body, up to the limit. A body that is not read to its end takes its connection with
+/// it.
+async fn read(mut body: Incoming, kept: &mut Vec<u8>) -> hyper::Result<()> {
+    while let Some(room @ 1..) = MAX_REPLY.checked_sub(kept.len())
+        && let Some(frame) = body.frame().await
+    {
+        // What is no data is a trailer, which nobody asked for.
+        if let Ok(data) = frame?.into_data() {
+            kept.extend_from_slice(data.get(..room).unwrap_or(&data));
+        }
+    }
+    Ok(())
+}
+
+/// The headers that are text, in the order they came; those of one name stand together.
+fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| Some(std::str::from_utf8(value.as_bytes()).ok()?.to_owned());
+    headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect()
+}
+
+/// Which failure an error is; `connected` says whether the request had been given a connection.
+fn transport(error: &hyper_util::client::legacy::Error, connected: bool) -> Transport {
+    let canceled = |cause: &Cause| cause.downcast_ref().is_some_and(hyper::Error::is_canceled);
+    let unsent = !connected || error.is_connect() || causes(error).any(canceled);
+    for cause in causes(error) {
+        match cause.downcast_ref() {
+            Some(Undialed::NoAddress | Undialed::Lookup(_)) => return Transport::Dns,
+            Some(Undialed::NoRoots) => return Transport::Tls,
+            Some(Undialed::TooSlow) => return Transport::Refused,
+            None => {}
+        }
+        // With TLS 1.3, a receiver that wants a certificate of the client says so only after the handshake
+        // (RFC 8446, section 4.4.2.4), when the request is on its way; it has not taken it then.
+        match cause.downcast_ref() {
+            Some(rustls::Error::AlertReceived(_)) => return Transport::Tls,
+            Some(_) if unsent => return Transport::Tls,
+            _ => {}
+        }
+    }
+    if unsent { Transport::Refused } else { Transport::Reset }
+}
+
+type Cause = dyn Error + 'static;
+
+/// An error and its causes, the outermost first.
+fn causes(error: &Cause) -> impl Iterator<Item = &Cause> {
+    std::iter::successors(Some(error), |&error| {
+        // An I/O error gives as its source what is below its content, and so hides the content.
+        match error.downcast_ref().and_then(io::Error::get_ref) {
+            Some(content) => Some(content),
+            None => error.source(),
+        }
+    })
+}
+
+/// An error and its causes in one line of text. The client's own errors and those below tell of addresses and
+/// reasons, never of what was sent.
+fn describe(error: &Cause) -> String {
+    let mut texts: Vec<String> = causes(error).map(ToString::to_string).collect();
+    texts.dedup();
+    if texts.len() > 1 {
+        // "client error (Connect)" says nothing that its causes do not say better.
+        texts.remove(0);
+    }
+    let line = texts.join(": ");
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_DETAIL).collect()
+}
+
+fn failed(transport: Transport, detail: &str) -> Exchange {
+    Exchange { outcome: Outcome::Failed(transport), detail: Some(detail.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::TrustAnchor;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn request(url: &str) -> http::Request<Bytes> {
+        http::Request::get(url).body(Bytes::new()).unwrap()
+    }
+
+    /// Sends without a deadline that could end first, and trusting nobody.
+    async fn failure_of(url: &str) -> (Transport, String) {
+        let egress = Egress::trusting(RootCertStore::empty(), Arc::new(ManualClock::at(0)));
+        match egress.send(request(url), Duration::from_secs(10)).await {
+            Exchange { outcome: Outcome::Failed(transport), detail: Some(detail) } => (transport, detail),
+            exchange => panic!("{exchange:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_nobody_listens_on_is_refused() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (transport, detail) = failure_of(&format!("http://{free}/canary?canary")).await;
+        assert_eq!(transport, Transport::Refused, "{detail}");
+        assert!(detail.contains("refused") && !detail.contains("canary"), "{detail}");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_exist_is_a_failure_of_dns() {
+        // RFC 6761, section 6.4: nobody answers for `invalid`.
+        let (transport, detail) = failure_of("http://does-not-exist.invalid/").await;
+        assert_eq!(transport, Transport::Dns, "{detail}");
+    }
+
+    #[tokio::test]
+    async fn without_roots_https_is_a_failure_of_tls_that_says_what_to_do() {
+        let (transport, detail) = failure_of("https://127.0.0.1:1/").await;
+        assert_eq!(transport, Transport::Tls, "{detail}");
+        assert!(detail.contains("ca-certificates"), "{detail}");
+    }
+
+    /// Trusts somebody, so that TLS is tried; nobody has the key to this certificate.
+    fn trusting_nobody_in_particular() -> RootCertStore {
+        let (subject, subject_public_key_info) = (vec![0x30, 0].into(), vec![0x30, 0].into());
+        RootCertStore {
+            roots: vec![TrustAnchor { subject, subject_public_key_info, name_constraints: None }],
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_tls_is_a_failure_of_tls() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let egress = Egress::trusting(trusting_nobody_in_particular(), Arc::new(ManualClock::at(0)));
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let answer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+            stream
+        };
+        let (exchange, _) = tokio::join!(egress.send(request(&url), Duration::from_secs(10)), answer);
+        assert_eq!(exchange.outcome, Outcome::Failed(Transport::Tls), "{:?}", exchange.detail);
+    }
+
+    #[tokio::test]
+    async fn a_handshake_without_end_meets_the_deadline_before_anything_is_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let clock = ManualClock::at(0);
+        let egress = Egress::trusting(trusting_nobody_in_particular(), Arc::new(clock.clone()));
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        let deadline = async {
+            let accepted = listener.accept().await.unwrap();
+            clock.advance(Duration::from_secs(10));
+            accepted
+        };
+        let (exchange, _) = tokio::join!(egress.send(request(&url), Duration::from_secs(10)), deadline);
+        assert_eq!(exchange.outcome, Outcome::Failed(Transport::TimeoutBeforeSend), "{:?}", exchange.detail);
+    }
+
+    #[test]
+    fn a_description_is_one_line_of_bounded_length() {
+        let error = io::Error::other(format!("a\r\nb{}", "ä".repeat(500)));
+        let line = describe(&error);
+        assert!(line.starts_with("a  b") && line.chars().count() == MAX_DETAIL, "{line}");
+    }
+
+    #[test]
+    fn a_cause_inside_an_io_error_is_found() {
+        let error = io::Error::other(io::Error::other(rustls::Error::DecryptError));
+        assert!(causes(&error).any(|cause| cause.is::<rustls::Error>()));
+    }
+}

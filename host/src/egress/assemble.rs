@@ -1,0 +1,349 @@
+//! From a request as the guest describes it to the request as it is sent.
+//!
+//! Decides what the bytes are and whether they may leave: secrets and signatures go in, and the result is
+//! held against the grammar of HTTP, this host's limits and the origins of the target. It refuses to know
+//! providers, connections and time: the same description gives the same bytes.
+//!
+//! Guarantees: what it returns is a valid request; a secret leaves only for an origin of its own target; no
+//! text made for people, be it a [`Refusal`] or a [`MaskedRequest`], holds a secret. The request itself does,
+//! in its URL and body too: never print one.
+
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+};
+use http::{Method, Uri};
+
+use super::location::locate;
+use super::segments::{Part, Scribe, Written};
+use crate::contract::Request;
+use crate::secrets::{MASK, Secrets};
+
+/// How many headers the guest may set.
+pub const MAX_HEADERS: usize = 64;
+
+/// How long the value of a header may be, in bytes.
+pub const MAX_HEADER_VALUE: usize = 16 * 1024;
+
+/// How long a body may be, in bytes: more than any known service takes as one notification.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// How long the name of a header may be, in bytes.
+const MAX_HEADER_NAME: usize = 256;
+
+/// The methods that the contract knows: no CONNECT, which would make a tunnel of the connection.
+const METHODS: [Method; 6] =
+    [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD];
+
+/// Headers that frame a message or say who it is for. Only the client sets them; a guest that could would
+/// be able to hide a second request in the first (RFC 9112, section 11.2).
+const RESERVED: [HeaderName; 4] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];
+
+/// The name by which the host goes where the guest gives none.
+const NUNCIO: &str = concat!("nuncio/", env!("CARGO_PKG_VERSION"));
+
+/// Why a request is not sent. Trying again does not help before somebody changes something.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// What the guest described is no request that could be sent; the delivery's reason is `guest-invalid`.
+    ///
+    /// A defect of the provider, or a setting that it passed on unread.
+    #[error("invalid request: {0}")]
+    Invalid(String),
+    /// The target's secrets may not go there.
+    ///
+    /// Mend the target's URL, or the provider that sends elsewhere.
+    #[error("not allowed: {0}")]
+    Egress(String),
+}
+
+/// A request as people may see it: every secret is `***`, and so is all that was computed from one.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct MaskedRequest {
+    /// The method.
+    pub method: String,
+    /// The URL with its query; where all of it is a secret, its origin, then `/***`.
+    pub url: String,
+    /// The headers in the guest's order, names in lower case, without those that the client adds when it
+    /// sends (Host, Content-Length).
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
+/// Puts a target's request together, secrets and signatures last.
+///
+/// # Errors
+///
+/// [`Refusal::Invalid`] for
+///
+/// - a method other than GET, POST, PUT, PATCH, DELETE and HEAD,
+/// - a URL that is not absolute, not http or https, or carries a user name,
+/// - a header that is malformed, or Host, Content-Length, Transfer-Encoding or Connection,
+/// - a secret that the target does not have, and a signing key that is empty or not the base64 it should be,
+/// - `request-body` anywhere but in the message of an HMAC,
+/// - anything over its limit.
+///
+/// [`Refusal::Egress`] if a secret was used and the URL's origin is none that the target may talk to.
+pub fn assemble(request: &Request, target: &str, secrets: &Secrets) -> Result<http::Request<Bytes>, Refusal> {
+    let Some(method) = METHODS.into_iter().find(|method| *method == request.method.as_str()) else {
+        return invalid("the method is none of GET, POST, PUT, PATCH, DELETE and HEAD");
+    };
+    let draft = Draft::new(request, Scribe { target, secrets, masks: false })?;
+    let url = locate(&draft.url.text, &request.query)?;
+    if draft.holds_secret() && !secrets.may_go_to(target, &url.origin()) {
+        // The guest may have made a secret part of the host's name: shown is what the mask leaves of it.
+        let masked = Draft::new(request, Scribe { target, secrets, masks: true })?;
+        let origin = match locate(&masked.url.text, &[]) {
+            Ok(shown) if shown.origin() == url.origin() => shown.origin().ascii_serialization(),
+            _ => "an origin that has a secret in its name".to_owned(),
+        };
+        return Err(Refusal::Egress(format!(
+            "the secrets of target `{target}` may not go to {origin}; they go to the origin of the target's own \
+             URL or of its service, so mend that URL if this origin is right"
+        )));
+    }
+    let Ok(uri) = Uri::try_from(String::from(url)) else {
+        return invalid("the URL has a character that must be percent-encoded");
+    };
+
+    let mut assembled = http::Request::new(Bytes::from(draft.body.text));
+    *assembled.method_mut() = method;
+    *assembled.uri_mut() = uri;
+    for (name, value) in draft.headers {
+        let Ok(mut content) = HeaderValue::try_from(value.text) else {
+            return invalid(format!(
+                "the value of header `{name}` has a line break or another control character; a secret in it \
+                 may end with one"
+            ));
+        };
+        content.set_sensitive(value.secret);
+        assembled.headers_mut().append(name, content);
+    }
+    Ok(assembled)
+}
+
+/// A target's request, put together like the real one, for people to look at.
+///
+/// # Errors
+///
+/// Those of [`assemble`]: what would not be sent is not shown as if it were.
+pub fn masked(request: &Request, target: &str, secrets: &Secrets) -> Result<MaskedRequest, Refusal> {
+    assemble(request, target, secrets)?;
+    let draft = Draft::new(request, Scribe { target, secrets, masks: true })?;
+    // A mask can make a URL unreadable, in the place of a port for one.
+    let url = locate(&draft.url.text, &request.query).map_or_else(|_| MASK.to_owned(), String::from);
+    let headers = draft.headers.into_iter().map(|(name, value)| (name.as_str().to_owned(), value.text));
+    Ok(MaskedRequest {
+        method: request.method.clone(),
+        url,
+        headers: headers.collect(),
+        body: draft.body.text,
+    })
+}
+
+/// A request with its segments written out.
+struct Draft {
+    url: Written,
+    headers: Vec<(HeaderName, Written)>,
+    body: Written,
+}
+
+impl Draft {
+    fn new(request: &Request, scribe: Scribe<'_>) -> Result<Self, Refusal> {
+        if request.headers.len() > MAX_HEADERS {
+            return invalid(format!("there are more than {MAX_HEADERS} headers"));
+        }
+        let body = scribe.write(Part::Body, &request.body, None)?;
+        let url = scribe.write(Part::Url, &request.url, Some(&body))?;
+        let mut headers = Vec::with_capacity(request.headers.len().saturating_add(1));
+        for header in &request.headers {
+            let name = match HeaderName::try_from(header.name.as_str()) {
+                Ok(name) if header.name.len() <= MAX_HEADER_NAME => name,
+                _ => return invalid("the name of a header is malformed or too long"),
+            };
+            if RESERVED.contains(&name) {
+                return invalid(format!("header `{name}` is not the guest's to set"));
+            }
+            let value = scribe.write(Part::Header(name.as_str()), &header.value, Some(&body))?;
+            headers.push((name, value));
+        }
+        if headers.iter().all(|(name, _)| name != USER_AGENT) {
+            headers.push((USER_AGENT, Written { text: NUNCIO.to_owned(), secret: false }));
+        }
+        Ok(Self { url, headers, body })
+    }
+
+    fn holds_secret(&self) -> bool {
+        self.url.secret || self.body.secret || self.headers.iter().any(|(_, value)| value.secret)
+    }
+}
+
+pub(super) fn invalid<T>(problem: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Invalid(problem.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use url::Url;
+
+    use crate::contract::{Atom, Escape, Header, Hmac, Parameter, Secret, Segment};
+
+    const CANARY: &str = "tk_canary";
+
+    /// Target `phone` has `phone/token` and `phone/url` and may talk to ntfy.sh; target `desk` has a secret too.
+    fn secrets(token: &str) -> Secrets {
+        let mut secrets = Secrets::default();
+        secrets.keep("phone", "token", token.into());
+        secrets.keep("phone", "url", "https://ntfy.sh/canary?a=canary".into());
+        secrets.keep("desk", "token", CANARY.into());
+        secrets.allow("phone", Url::parse("https://ntfy.sh").unwrap().origin());
+        secrets
+    }
+
+    fn text(text: &str) -> Segment {
+        Segment::Text(text.into())
+    }
+
+    fn secret(name: &str) -> Segment {
+        Segment::Secret(Secret { name: name.into(), escape: Escape::Verbatim })
+    }
+
+    fn header(name: &str, value: Vec<Segment>) -> Header {
+        Header { name: name.into(), value }
+    }
+
+    fn post(url: &str) -> Request {
+        let (method, url) = ("POST".into(), vec![text(url)]);
+        Request { method, url, query: vec![], headers: vec![], body: vec![text("hi")], timeout: 10_000 }
+    }
+
+    /// A request to a URL with the token in its header.
+    fn authorized(url: &str) -> Request {
+        let value = vec![text("Bearer "), secret("phone/token")];
+        Request { headers: vec![header("Authorization", value)], ..post(url) }
+    }
+
+    fn url_of(request: &Request) -> Result<String, Refusal> {
+        Ok(assemble(request, "phone", &secrets(CANARY))?.uri().to_string())
+    }
+
+    #[track_caller]
+    fn assert_invalid(request: &Request, problem: &str) {
+        let refusal = assemble(request, "phone", &secrets("tk_canary\r\n")).unwrap_err();
+        assert!(matches!(&refusal, Refusal::Invalid(text) if text.contains(problem)), "{refusal}");
+        assert!(!format!("{refusal:?}").contains("canary"), "{refusal:?}");
+        assert_eq!(masked(request, "phone", &secrets("tk_canary\r\n")), Err(refusal));
+    }
+
+    #[track_caller]
+    fn assert_not_allowed(request: &Request, origin: &str) {
+        let refusal = assemble(request, "phone", &secrets(CANARY)).unwrap_err();
+        assert!(matches!(&refusal, Refusal::Egress(text) if text.contains(origin)), "{refusal}");
+        assert!(refusal.to_string().contains("`phone`") && !format!("{refusal:?}").contains("canary"));
+    }
+
+    #[test]
+    fn a_request_has_its_parts_and_the_name_of_the_host() {
+        let sent = assemble(&authorized("https://ntfy.sh/x"), "phone", &secrets(CANARY)).unwrap();
+        assert_eq!((sent.method(), sent.uri().to_string().as_str()), (&Method::POST, "https://ntfy.sh/x"));
+        assert_eq!(sent.headers()["authorization"], "Bearer tk_canary");
+        assert_eq!(sent.headers()["user-agent"], NUNCIO);
+        assert_eq!(sent.body(), "hi");
+        assert!(!format!("{:?}", sent.headers()).contains("canary"));
+        let named = Request { headers: vec![header("User-Agent", vec![text("me")])], ..post("http://a/") };
+        assert_eq!(assemble(&named, "phone", &secrets(CANARY)).unwrap().headers()["user-agent"], "me");
+    }
+
+    #[test]
+    fn parameters_come_after_the_query_of_a_url_that_is_a_secret() {
+        let query = vec![Parameter { name: "b".into(), value: "c d".into() }];
+        let request = Request { url: vec![secret("phone/url")], query, ..post("") };
+        assert_eq!(url_of(&request).unwrap(), "https://ntfy.sh/canary?a=canary&b=c%20d");
+        assert_eq!(masked(&request, "phone", &secrets(CANARY)).unwrap().url, "https://ntfy.sh/***?b=c%20d");
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        assert_invalid(&Request { method: "get".into(), ..post("http://a/") }, "method");
+        assert_invalid(&post("ftp://a/"), "not http");
+        for (name, value, problem) in [
+            ("", "", "malformed"),
+            ("a b", "", "malformed"),
+            ("x", "a\nb", "line break"),
+            ("x", "a\0b", "control"),
+            ("Host", "b", "`host` is not"),
+            ("content-length", "0", "not the guest's"),
+            ("Transfer-Encoding", "chunked", "not the guest's"),
+            ("connection", "close", "not the guest's"),
+        ] {
+            let headers = vec![header(name, vec![text(value)])];
+            assert_invalid(&Request { headers, ..post("http://a/") }, problem);
+        }
+        let headers = vec![header("x", vec![]); MAX_HEADERS + 1];
+        assert_invalid(&Request { headers, ..post("http://a/") }, "more than 64");
+        let cyclic = Hmac { key: vec![], key_is_base64: false, message: vec![Atom::RequestBody], hex: true };
+        let body = vec![Segment::HmacSha256(cyclic)];
+        assert_invalid(&Request { body, ..post("http://a/") }, "body itself");
+    }
+
+    #[test]
+    fn a_line_break_in_a_secret_is_refused() {
+        assert_invalid(&authorized("https://ntfy.sh/"), "a secret in it may end with one");
+        let url = vec![text("https://ntfy.sh/"), secret("phone/token")];
+        assert_invalid(&Request { url, ..post("") }, "a secret in it may end with one");
+    }
+
+    #[test]
+    fn the_secret_of_another_target_is_refused() {
+        let body = vec![secret("desk/token")];
+        assert_invalid(&Request { body, ..post("https://ntfy.sh/") }, "`desk/token`");
+    }
+
+    #[test]
+    fn a_secret_goes_nowhere_else_and_neither_does_a_signature() {
+        assert_not_allowed(&authorized("https://evil.example/x"), "https://evil.example;");
+        assert_not_allowed(&authorized("http://ntfy.sh/x"), "http://ntfy.sh;");
+        let key = vec![Atom::Secret("phone/token".into())];
+        let signed = Hmac { key, key_is_base64: false, message: vec![], hex: true };
+        let body = vec![Segment::HmacSha256(signed)];
+        assert_not_allowed(&Request { body, ..post("https://evil.example/") }, "https://evil.example;");
+        assert!(url_of(&post("https://evil.example/")).is_ok(), "without a secret");
+    }
+
+    #[test]
+    fn a_refusal_does_not_tell_a_secret_that_was_put_into_the_host() {
+        let url = vec![text("https://"), secret("phone/token"), text(".evil.example/")];
+        assert_not_allowed(&Request { url, ..post("") }, "has a secret in its name");
+    }
+
+    #[test]
+    fn people_see_a_mask_for_secrets_and_for_what_comes_of_them() {
+        let token = || Atom::Secret("phone/token".into());
+        let (key_is_base64, hex) = (false, true);
+        let signed = Hmac { key: vec![token()], key_is_base64, message: vec![Atom::RequestBody], hex };
+        let checksum = Hmac { key: vec![Atom::Text("k".into())], key_is_base64, message: vec![], hex: false };
+        let request = Request {
+            url: vec![text("https://ntfy.sh/"), secret("phone/token"), text("/x")],
+            query: vec![Parameter { name: "a".into(), value: "b c".into() }],
+            headers: vec![
+                header("Authorization", vec![text("Basic "), Segment::Base64(vec![token()])]),
+                header("X-Signature", vec![text("v1,"), Segment::HmacSha256(signed)]),
+                header("X-Checksum", vec![Segment::HmacSha256(checksum)]),
+            ],
+            body: vec![text("{\"token\":\""), secret("phone/token"), text("\"}")],
+            ..post("")
+        };
+        let seen = masked(&request, "phone", &secrets(CANARY)).unwrap();
+        assert_eq!((seen.method.as_str(), seen.url.as_str()), ("POST", "https://ntfy.sh/***/x?a=b%20c"));
+        let headers = [
+            ("authorization", "Basic ***"),
+            ("x-signature", "v1,***"),
+            ("x-checksum", "i7mQxAp9YcuXWXqUISUCW+UKyL63RDbjc1uYiTp/ZiA="),
+            ("user-agent", NUNCIO),
+        ];
+        assert_eq!(seen.headers, headers.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(seen.body, "{\"token\":\"***\"}");
+    }
+}

@@ -1,0 +1,310 @@
+//! Segments written out: text, secrets in their escapes, base64, signatures.
+//!
+//! Decides how the pieces of one URL, header or body become text, for sending or for people; whether the
+//! result makes a request is for [`super::assemble`] to say. Written for people, a secret is `***`, and so is
+//! all that was computed from one.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{PAD, STANDARD};
+use base64::engine::{DecodePaddingMode, GeneralPurpose};
+use hmac::{KeyInit as _, Mac as _};
+use url::Url;
+
+use super::assemble::{MAX_BODY, MAX_HEADER_VALUE, Refusal, invalid};
+use super::location::MAX_URL;
+use crate::contract::{Atom, Escape, Hmac, Segment};
+use crate::secrets::{MASK, Secrets, escape};
+
+/// How long a text that is encoded or signed may be, in bytes: a body, and as much again around it.
+const MAX_MESSAGE: usize = 2 * MAX_BODY;
+
+/// Reads keys: some services hand them out without the padding.
+const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Text, and whether a secret is in it or went into it.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) text: String,
+    pub(super) secret: bool,
+}
+
+/// What segments are put together for.
+#[derive(Clone, Copy)]
+pub(super) enum Part<'a> {
+    /// A URL. What an encoding yields is percent-encoded in it: `+`, `/` and `=` mean other things there.
+    Url,
+    /// The value of a header.
+    Header(&'a str),
+    /// The body.
+    Body,
+}
+
+impl Part<'_> {
+    fn limit(self) -> usize {
+        match self {
+            Self::Url => MAX_URL,
+            Self::Header(_) => MAX_HEADER_VALUE,
+            Self::Body => MAX_BODY,
+        }
+    }
+}
+
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url => f.write_str("the URL"),
+            Self::Header(name) => write!(f, "the value of header `{name}`"),
+            Self::Body => f.write_str("the body"),
+        }
+    }
+}
+
+/// Writes segments for one target: with its secrets, or with a mask in the place of each.
+#[derive(Clone, Copy)]
+pub(super) struct Scribe<'a> {
+    pub(super) target: &'a str,
+    pub(super) secrets: &'a Secrets,
+    pub(super) masks: bool,
+}
+
+impl Scribe<'_> {
+    /// Writes one part; `body` is what `request-body` stands for, once there is one.
+    pub(super) fn write(
+        self,
+        part: Part<'_>,
+        segments: &[Segment],
+        body: Option<&Written>,
+    ) -> Result<Written, Refusal> {
+        let mut whole = Written::default();
+        for segment in segments {
+            let piece = match segment {
+                Segment::Text(text) => {
+                    whole.text.push_str(text);
+                    Written::default()
+                }
+                Segment::Secret(secret) => {
+                    let value = self.reveal(&secret.name)?;
+                    let whole_url = matches!(part, Part::Url) && whole.text.is_empty();
+                    let text = match self.masks {
+                        true if whole_url => mask_of_url(value),
+                        true => MASK.to_owned(),
+                        false => escape(value, secret.escape),
+                    };
+                    Written { text, secret: true }
+                }
+                Segment::Base64(atoms) => {
+                    let plain = self.join(atoms, None)?;
+                    self.computed(part, plain.secret, STANDARD.encode(plain.text))
+                }
+                Segment::HmacSha256(hmac) => {
+                    let message = self.join(&hmac.message, body)?;
+                    let key = self.join(&hmac.key, None)?;
+                    let secret = key.secret || message.secret;
+                    self.computed(part, secret, sign(hmac, &key.text, &message.text)?)
+                }
+            };
+            whole.text.push_str(&piece.text);
+            whole.secret |= piece.secret;
+            // A mask may be longer than what it hides; only what is sent is held to the limit.
+            if whole.text.len() > part.limit() && !self.masks {
+                return invalid(format!("{part} is longer than {} bytes", part.limit()));
+            }
+        }
+        Ok(whole)
+    }
+
+    /// What was computed: never masked half, as a part of it could tell of the rest.
+    fn computed(self, part: Part<'_>, secret: bool, result: String) -> Written {
+        let text = match part {
+            _ if secret && self.masks => MASK.to_owned(),
+            Part::Url => escape(&result, Escape::Percent),
+            Part::Header(_) | Part::Body => result,
+        };
+        Written { text, secret }
+    }
+
+    /// Atoms, one after another, always with the secrets themselves: they go into a computation.
+    fn join(self, atoms: &[Atom], body: Option<&Written>) -> Result<Written, Refusal> {
+        let mut whole = Written::default();
+        for atom in atoms {
+            match (atom, body) {
+                (Atom::Text(text), _) => whole.text.push_str(text),
+                (Atom::Secret(name), _) => {
+                    whole.text.push_str(self.reveal(name)?);
+                    whole.secret = true;
+                }
+                (Atom::RequestBody, Some(body)) => {
+                    whole.text.push_str(&body.text);
+                    whole.secret |= body.secret;
+                }
+                (Atom::RequestBody, None) => {
+                    let problem = "`request-body` stands outside an HMAC's message, or in the body itself";
+                    return invalid(problem);
+                }
+            }
+            if whole.text.len() > MAX_MESSAGE {
+                return invalid(format!("a text to encode or sign is longer than {MAX_MESSAGE} bytes"));
+            }
+        }
+        Ok(whole)
+    }
+
+    fn reveal(&self, name: &str) -> Result<&str, Refusal> {
+        self.secrets.reveal(self.target, name).ok_or_else(|| {
+            Refusal::Invalid(format!("target `{}` has no secret of the name `{name}`", self.target))
+        })
+    }
+}
+
+/// What people may see of a secret that a URL begins with: where it leads, if it is a URL.
+fn mask_of_url(value: &str) -> String {
+    match Url::parse(value) {
+        Ok(url) if url.origin().is_tuple() => format!("{}/{MASK}", url.origin().ascii_serialization()),
+        _ => MASK.to_owned(),
+    }
+}
+
+fn sign(hmac: &Hmac, key: &str, message: &str) -> Result<String, Refusal> {
+    let key = match hmac.key_is_base64 {
+        true => KEY_BASE64.decode(key).or_else(|_| invalid("the key of an HMAC is no base64"))?,
+        false => key.as_bytes().to_vec(),
+    };
+    if key.is_empty() {
+        return invalid("the key of an HMAC is empty, so that anybody could sign");
+    }
+    let Ok(mut mac) = hmac::Hmac::<sha2::Sha256>::new_from_slice(&key) else {
+        return invalid("the key of an HMAC does not fit");
+    };
+    mac.update(message.as_bytes());
+    let tag = mac.finalize().into_bytes();
+    Ok(match hmac.hex {
+        true => tag.iter().map(|byte| format!("{byte:02x}")).collect(),
+        false => STANDARD.encode(tag),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Secret;
+
+    fn secrets(value: &str) -> Secrets {
+        let mut secrets = Secrets::default();
+        secrets.keep("phone", "token", value.into());
+        secrets
+    }
+
+    fn write(value: &str, part: Part<'_>, segment: Segment) -> Result<String, Refusal> {
+        let body = Written { text: r#"{"test": 2432232314}"#.into(), secret: false };
+        let secrets = secrets(value);
+        let scribe = Scribe { target: "phone", secrets: &secrets, masks: false };
+        Ok(scribe.write(part, &[segment], Some(&body))?.text)
+    }
+
+    fn token() -> Atom {
+        Atom::Secret("phone/token".into())
+    }
+
+    fn hmac(key_is_base64: bool, message: Vec<Atom>, hex: bool) -> Segment {
+        Segment::HmacSha256(Hmac { key: vec![token()], key_is_base64, message, hex })
+    }
+
+    /// Test cases 1, 2, 6 and 7; 3 and 4 sign what is not text, and 5 is about truncation.
+    #[test]
+    fn signatures_are_those_of_rfc_4231() {
+        let long_key = STANDARD.encode([0xaa; 131]);
+        let long_data = "This is a test using a larger than block-size key and a larger than block-size data. \
+                         The key needs to be hashed before being used by the HMAC algorithm.";
+        for (key, data, expected) in [
+            (
+                &*STANDARD.encode([0x0b; 20]),
+                "Hi There",
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                &STANDARD.encode("Jefe"),
+                "what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &long_key,
+                "Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+            (&long_key, long_data, "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"),
+        ] {
+            let message = vec![Atom::Text(data.into())];
+            assert_eq!(write(key, Part::Header("x"), hmac(true, message, true)).unwrap(), expected);
+        }
+    }
+
+    /// The vector that every library of standard-webhooks/standard-webhooks carries.
+    #[test]
+    fn the_signature_of_standard_webhooks_is_over_id_timestamp_and_body() {
+        let signed = vec![Atom::Text("msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.".into()), Atom::RequestBody];
+        let signature =
+            write("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", Part::Header("x"), hmac(true, signed, false));
+        assert_eq!(signature.unwrap(), "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn base64_of_user_and_secret_is_basic_authentication() {
+        // RFC 7617, section 2.
+        let credentials = Segment::Base64(vec![Atom::Text("Aladdin:".into()), token()]);
+        assert_eq!(
+            write("open sesame", Part::Header("x"), credentials).unwrap(),
+            "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+        );
+    }
+
+    #[test]
+    fn a_secret_is_escaped_as_the_guest_asks() {
+        for (escape, expected) in [
+            (Escape::Verbatim, "a/\"b\" c"),
+            (Escape::Percent, "a%2F%22b%22%20c"),
+            (Escape::Json, r#"a/\"b\" c"#),
+        ] {
+            let segment = Segment::Secret(Secret { name: "phone/token".into(), escape });
+            assert_eq!(write("a/\"b\" c", Part::Body, segment).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn in_a_url_base64_is_percent_encoded() {
+        let segment = Segment::Base64(vec![Atom::Text("??>>".into())]);
+        assert_eq!(write("", Part::Header("x"), segment.clone()).unwrap(), "Pz8+Pg==");
+        assert_eq!(write("", Part::Url, segment).unwrap(), "Pz8%2BPg%3D%3D");
+    }
+
+    #[test]
+    fn a_key_that_cannot_sign_is_refused_without_being_told() {
+        for (key, problem) in [("", "empty"), ("no base64: tk_canary", "no base64")] {
+            let refusal = write(key, Part::Header("x"), hmac(true, vec![], true)).unwrap_err();
+            assert!(matches!(&refusal, Refusal::Invalid(text) if text.contains(problem)), "{refusal}");
+            assert!(!format!("{refusal} {refusal:?}").contains("canary"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn the_body_is_known_inside_the_message_of_an_hmac_only() {
+        let key = Hmac { key: vec![Atom::RequestBody], key_is_base64: false, message: vec![], hex: true };
+        for segment in [Segment::Base64(vec![Atom::RequestBody]), Segment::HmacSha256(key)] {
+            let refusal = write("", Part::Header("x"), segment).unwrap_err();
+            assert!(matches!(&refusal, Refusal::Invalid(text) if text.contains("request-body")), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_refused_at_its_limit() {
+        let text = |length| Segment::Text("x".repeat(length));
+        for part in [Part::Url, Part::Header("x"), Part::Body] {
+            assert!(write("", part, text(part.limit())).is_ok());
+            assert!(write("", part, text(part.limit() + 1)).is_err());
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! `nuncio`, the command line.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod cli;
+mod server;
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    cli::start_log(arguments.verbose);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(cli::run(arguments));
+    // A read of standard input that never comes back must not hold up the end.
+    runtime.shutdown_background();
+    code
+}

@@ -1,0 +1,104 @@
+//! Making notifications.
+
+use crate::contract::{Body, Field, Level, Notification};
+
+/// A notification is no larger, all its texts together: 256 KiB.
+pub const LARGEST_NOTIFICATION: usize = 256 << 10;
+
+impl Notification {
+    /// A notification with a title and nothing else. It gets its id and its time when it is handed in.
+    #[must_use]
+    pub fn new(level: Level, title: impl Into<String>) -> Self {
+        Self {
+            id: String::new(),
+            at: 0,
+            level,
+            title: title.into(),
+            body: Body::Text(String::new()),
+            color: None,
+            to: Vec::new(),
+            tags: Vec::new(),
+            link: None,
+        }
+    }
+
+    /// With running text as its body.
+    #[must_use]
+    pub fn text(mut self, text: impl Into<String>) -> Self {
+        self.body = Body::Text(text.into());
+        self
+    }
+
+    /// With a list as its body.
+    #[must_use]
+    pub fn items(mut self, items: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.body = Body::Items(items.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// With named values as its body, in this order.
+    #[must_use]
+    pub fn fields(
+        mut self,
+        fields: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Self {
+        let field = |(name, value): (_, _)| Field { name: Into::into(name), value: Into::into(value) };
+        self.body = Body::Fields(fields.into_iter().map(field).collect());
+        self
+    }
+
+    /// In a colour of its own, as 0xRRGGBB.
+    #[must_use]
+    pub fn color(mut self, rgb: u32) -> Self {
+        self.color = Some(rgb & 0x00ff_ffff);
+        self
+    }
+
+    /// To this target, whatever its filter says, and to no others but those named the same way.
+    #[must_use]
+    pub fn to(mut self, target: impl Into<String>) -> Self {
+        self.to.push(target.into());
+        self
+    }
+
+    /// With a tag that filters can select by.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// With an http or https URL that a reader can follow.
+    #[must_use]
+    pub fn link(mut self, url: impl Into<String>) -> Self {
+        self.link = Some(url.into());
+        self
+    }
+
+    /// The size of all its texts together, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let body = match &self.body {
+            Body::Text(text) => text.len(),
+            Body::Items(items) => items.iter().map(String::len).sum(),
+            Body::Fields(fields) => fields.iter().map(|field| field.name.len() + field.value.len()).sum(),
+        };
+        let names: usize = self.to.iter().chain(&self.tags).map(String::len).sum();
+        self.id.len() + self.title.len() + body + names + self.link.as_ref().map_or(0, String::len)
+    }
+}
+
+impl Level {
+    /// The level's name, as configurations and notifications write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Fatal => "fatal",
+        }
+    }
+}

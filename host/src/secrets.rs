@@ -1,0 +1,166 @@
+//! The values of a configuration's secrets, and where each may go.
+//!
+//! The guest knows a secret by its name. The value stays here, and leaves only in a request of the target
+//! that it was configured for, to an origin that this target may talk to.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Origin;
+
+use crate::contract::Escape;
+
+/// What stands in the place of a secret, wherever people or files could see one.
+pub const MASK: &str = "***";
+
+/// A value shorter than this is not blotted out of other text: it would stand there by chance.
+const SHORTEST_REDACTED: usize = 4;
+
+/// The secrets of every target of one configuration.
+#[derive(Default)]
+pub struct Secrets {
+    targets: HashMap<String, Target>,
+}
+
+#[derive(Default)]
+struct Target {
+    values: HashMap<String, SecretString>,
+    origins: Vec<Origin>,
+}
+
+impl Secrets {
+    /// Keeps a value that stood at a place in a target's settings (`token`, `headers/X-Key`), and returns
+    /// the name by which the guest knows it.
+    pub fn keep(&mut self, target: &str, setting: &str, value: SecretString) -> String {
+        let name = format!("{target}/{setting}");
+        self.targets.entry(target.to_owned()).or_default().values.insert(name.clone(), value);
+        name
+    }
+
+    /// Lets a target's secrets go to an origin.
+    pub fn allow(&mut self, target: &str, origin: Origin) {
+        let origins = &mut self.targets.entry(target.to_owned()).or_default().origins;
+        if !origins.contains(&origin) {
+            origins.push(origin);
+        }
+    }
+
+    /// The value of a target's secret; `None` where this target has no secret of that name, whoever else
+    /// has one.
+    #[must_use]
+    pub fn reveal(&self, target: &str, name: &str) -> Option<&str> {
+        self.targets.get(target)?.values.get(name).map(ExposeSecret::expose_secret)
+    }
+
+    /// Whether a target's secrets may go to an origin.
+    #[must_use]
+    pub fn may_go_to(&self, target: &str, origin: &Origin) -> bool {
+        self.targets.get(target).is_some_and(|target| target.origins.contains(origin))
+    }
+
+    /// The text with every secret of a target blotted out, as it is or in any escape a request could have
+    /// carried it in. Values of fewer than 4 bytes stay.
+    #[must_use]
+    pub fn redact(&self, target: &str, text: &[u8]) -> Vec<u8> {
+        let mut text = text.to_vec();
+        let Some(target) = self.targets.get(target) else { return text };
+        let mut forms: Vec<String> = target
+            .values
+            .values()
+            .map(ExposeSecret::expose_secret)
+            .filter(|value| value.len() >= SHORTEST_REDACTED)
+            .flat_map(|value| [Escape::Verbatim, Escape::Percent, Escape::Json].map(|e| escape(value, e)))
+            .collect();
+        // The longest first, so that a secret inside another does not leave the rest of it standing.
+        forms.sort_unstable_by_key(|form| std::cmp::Reverse(form.len()));
+        forms.dedup();
+        for form in forms {
+            text = replace(&text, form.as_bytes(), MASK.as_bytes());
+        }
+        text
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<&String> = self.targets.values().flat_map(|target| target.values.keys()).collect();
+        names.sort_unstable();
+        f.debug_struct("Secrets").field("names", &names).finish_non_exhaustive()
+    }
+}
+
+/// A value, written for its surroundings.
+#[must_use]
+pub fn escape(value: &str, escape: Escape) -> String {
+    match escape {
+        Escape::Verbatim => value.to_owned(),
+        Escape::Percent => percent_encoding::utf8_percent_encode(value, &UNRESERVED).to_string(),
+        Escape::Json => {
+            let quoted = serde_json::Value::from(value).to_string();
+            quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default().to_owned()
+        }
+    }
+}
+
+/// All but the unreserved characters of RFC 3986, section 2.3.
+const UNRESERVED: percent_encoding::AsciiSet =
+    percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        if let Some(after) = rest.strip_prefix(from) {
+            replaced.extend_from_slice(to);
+            rest = after;
+        } else {
+            replaced.push(*first);
+            rest = after;
+        }
+    }
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(value: &str) -> Secrets {
+        let mut secrets = Secrets::default();
+        assert_eq!(secrets.keep("phone", "token", value.into()), "phone/token");
+        secrets.allow("phone", Origin::Tuple("https".into(), url::Host::parse("ntfy.sh").unwrap(), 443));
+        secrets
+    }
+
+    #[test]
+    fn a_secret_is_revealed_to_its_own_target_only() {
+        let secrets = kept("tk_canary");
+        assert_eq!(secrets.reveal("phone", "phone/token"), Some("tk_canary"));
+        assert_eq!(secrets.reveal("desk", "phone/token"), None);
+    }
+
+    #[test]
+    fn a_secret_goes_to_the_origins_of_its_target_only() {
+        let secrets = kept("tk_canary");
+        let origin = |url: &str| url::Url::parse(url).unwrap().origin();
+        assert!(secrets.may_go_to("phone", &origin("https://ntfy.sh/x")));
+        for other in ["http://ntfy.sh/x", "https://ntfy.sh:8443/", "https://evil.example/"] {
+            assert!(!secrets.may_go_to("phone", &origin(other)), "{other}");
+        }
+        assert!(!secrets.may_go_to("desk", &origin("https://ntfy.sh/x")));
+    }
+
+    #[test]
+    fn an_echoed_secret_is_blotted_out_in_every_escape() {
+        let secrets = kept("a b\"c/d");
+        let echo = br#"raw a b"c/d, url a%20b%22c%2Fd, json a b\"c/d."#;
+        assert_eq!(String::from_utf8(secrets.redact("phone", echo)).unwrap(), "raw ***, url ***, json ***.");
+    }
+
+    #[test]
+    fn debug_shows_names_and_no_values() {
+        let shown = format!("{:?}", kept("tk_canary"));
+        assert!(shown.contains("phone/token") && !shown.contains("canary"), "{shown}");
+    }
+}

@@ -1,0 +1,275 @@
+//! The HTTP side of `nuncio serve`: takes notifications, tells what became of them.
+//!
+//! It bounds everything that a client controls: the size of headers and bodies, the time for each, and the
+//! number of connections. It reads no notification itself; the brain does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use nuncio::contract::{Choice, Decision, Diagnostic};
+use nuncio::{NotifyError, Nuncio, Receipt};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+/// A request's body is no larger: 256 KiB.
+const LARGEST_BODY: usize = 256 << 10;
+
+/// A request's headers are no larger, all together: 16 KiB.
+const LARGEST_HEAD: usize = 16 << 10;
+
+/// How long a client may take for the headers, and again for the body.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many clients are served at once; others wait.
+const CONNECTIONS: usize = 512;
+
+/// How long connections may go on after the server was told to stop.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What the handlers need.
+pub struct Server {
+    nuncio: Nuncio,
+    /// The tokens' hashes: of one length, so that comparing them takes one time.
+    tokens: Vec<[u8; 32]>,
+}
+
+impl Server {
+    /// A server in front of a dispatcher. Without tokens it takes what anybody sends.
+    pub fn new(nuncio: Nuncio, tokens: Vec<SecretString>) -> Self {
+        let hash = |token: &SecretString| Sha256::digest(token.expose_secret().as_bytes()).into();
+        Self { nuncio, tokens: tokens.iter().map(hash).collect() }
+    }
+
+    fn is_allowed(&self, headers: &HeaderMap) -> bool {
+        if self.tokens.is_empty() {
+            return true;
+        }
+        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = bearer
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let Some((_, token)) = token else { return false };
+        let given: [u8; 32] = Sha256::digest(token.trim().as_bytes()).into();
+        // All are compared, so that the time says nothing about which one is near.
+        let is_known = self.tokens.iter().fold(0, |found, token| found | token.ct_eq(&given).unwrap_u8());
+        is_known == 1
+    }
+}
+
+/// Serves until told to stop; then lets requests under way end.
+pub async fn serve(listener: TcpListener, server: Arc<Server>, mut stop: watch::Receiver<bool>) {
+    let router = router(server);
+    let graceful = GracefulShutdown::new();
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
+        let stream = tokio::select! {
+            _ = stop.changed() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, most likely; they come back when connections end.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        let mut http = hyper::server::conn::http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LARGEST_HEAD);
+        let connection =
+            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A client that breaks off is its own business.
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+    let _ = tokio::time::timeout(FAREWELL, graceful.shutdown()).await;
+}
+
+fn router(server: Arc<Server>) -> Router {
+    let guarded = Router::new()
+        .route("/v1/notifications", post(take))
+        .route("/v1/notifications/{id}", get(show))
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&server), require_token));
+    guarded
+        .route("/healthz", get(health))
+        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "not-found", "there is nothing here", PATHS) })
+        .method_not_allowed_fallback(|| async {
+            refuse(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "this method is not for this path",
+                PATHS,
+            )
+        })
+        .with_state(server)
+}
+
+const PATHS: &str = "POST /v1/notifications, GET /v1/notifications/{id}, GET /healthz";
+
+async fn require_token(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    if server.is_allowed(request.headers()) {
+        return next.run(request).await;
+    }
+    let hint = "send `Authorization: Bearer TOKEN` with one of `server.tokens`";
+    let mut response =
+        refuse(StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed, and this is none", hint);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+    response
+}
+
+async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Response {
+    if !is_json(&headers) {
+        // Also what keeps web pages out: a browser asks before it sends JSON to another origin.
+        let hint = "send `Content-Type: application/json`";
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "this is not JSON",
+            hint,
+        );
+    }
+    let text = match read_body(body).await {
+        Ok(text) => text,
+        Err(response) => return response,
+    };
+    let notification = match server.nuncio.read(&text) {
+        Ok(Ok(notification)) => notification,
+        Ok(Err(problems)) => {
+            let (message, hint) = describe(&problems);
+            return refuse(StatusCode::BAD_REQUEST, "invalid-notification", &message, &hint);
+        }
+        Err(fault) => return refuse(StatusCode::BAD_REQUEST, "guest-trap", &fault.to_string(), ""),
+    };
+    let accepted = match server.nuncio.notify(notification) {
+        Ok(ticket) => ticket.accepted().await,
+        Err(error) => Err(error),
+    };
+    match accepted {
+        Ok(receipt) => (StatusCode::ACCEPTED, axum::Json(acknowledge(&receipt))).into_response(),
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// `{"id"}`, and the names in `to` that no target has, so that a slip is not silent.
+fn acknowledge(receipt: &Receipt) -> Value {
+    let unknown: Vec<Value> =
+        unknown(receipt).map(|d| json!({ "target": d.target, "because": d.because })).collect();
+    let mut answer = json!({ "id": receipt.id });
+    if let Some(members) = answer.as_object_mut().filter(|_| !unknown.is_empty()) {
+        members.insert("unknown".to_owned(), unknown.into());
+    }
+    answer
+}
+
+/// The names in `to` that no target has.
+pub fn unknown(receipt: &Receipt) -> impl Iterator<Item = &Decision> {
+    receipt.decisions.iter().filter(|decision| decision.choice == Choice::Unknown)
+}
+
+async fn show(State(server): State<Arc<Server>>, Path(id): Path<String>) -> Response {
+    match server.nuncio.find(&id).await {
+        Ok(Some(record)) => {
+            let answer = json!({ "id": id, "deliveries": record.deliveries });
+            (StatusCode::OK, axum::Json(answer)).into_response()
+        }
+        Ok(None) => {
+            let hint = "it was never accepted here, or it ended long ago";
+            refuse(StatusCode::NOT_FOUND, "unknown-notification", "no notification has this id", hint)
+        }
+        Err(error) => unavailable(&error),
+    }
+}
+
+async fn health(State(server): State<Arc<Server>>) -> Response {
+    match server.nuncio.stats().await {
+        Some(stats) => {
+            let mut answer = json!({ "status": "ok" });
+            if let (Some(members), Ok(Value::Object(stats))) =
+                (answer.as_object_mut(), serde_json::to_value(stats))
+            {
+                members.extend(stats);
+            }
+            (StatusCode::OK, axum::Json(answer)).into_response()
+        }
+        None => unavailable(&NotifyError::Closed),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == "application/json" || media_type.ends_with("+json")
+}
+
+async fn read_body(body: Body) -> Result<String, Response> {
+    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LARGEST_BODY)).await;
+    let Ok(read) = read else {
+        let message = format!("the body took more than {} s", PATIENCE.as_secs());
+        return Err(refuse(StatusCode::REQUEST_TIMEOUT, "timeout", &message, ""));
+    };
+    let bytes = read.map_err(|error| {
+        let source = std::error::Error::source(&error);
+        if source.is_some_and(|source| source.is::<http_body_util::LengthLimitError>()) {
+            let message = format!("the body has more than {LARGEST_BODY} bytes");
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, "too-large", &message, "send less, or a link to it")
+        } else {
+            refuse(StatusCode::BAD_REQUEST, "broken-body", "the body broke off", "")
+        }
+    })?;
+    String::from_utf8(bytes.into()).map_err(|_| {
+        refuse(StatusCode::BAD_REQUEST, "invalid-notification", "the body is not UTF-8", "encode it as UTF-8")
+    })
+}
+
+fn unavailable(error: &NotifyError) -> Response {
+    let message = error.to_string();
+    let (status, code) = match error {
+        NotifyError::Full => (StatusCode::TOO_MANY_REQUESTS, "buffer-full"),
+        NotifyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
+        NotifyError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "shutting-down"),
+        NotifyError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable"),
+        NotifyError::Fault(_) => (StatusCode::INTERNAL_SERVER_ERROR, "guest-trap"),
+    };
+    let mut response = refuse(status, code, &message, "");
+    if matches!(error, NotifyError::Full | NotifyError::Store(_)) {
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    }
+    response
+}
+
+fn refuse(status: StatusCode, code: &str, message: &str, hint: &str) -> Response {
+    let answer = json!({ "error": { "code": code, "message": message, "hint": hint } });
+    (status, axum::Json(answer)).into_response()
+}
+
+/// Problems with a notification as one message and one hint.
+pub fn describe(problems: &[Diagnostic]) -> (String, String) {
+    let message = |problem: &Diagnostic| match problem.path.as_str() {
+        "" => problem.problem.clone(),
+        path => format!("{path}: {}", problem.problem),
+    };
+    let messages: Vec<String> = problems.iter().map(message).collect();
+    let mut hints: Vec<&str> =
+        problems.iter().map(|p| p.hint.as_str()).filter(|hint| !hint.is_empty()).collect();
+    hints.dedup();
+    (messages.join("; "), hints.join("; "))
+}

@@ -1,0 +1,315 @@
+//! What the component answers, held in two files that other hosts read too (`hosts/node`, `hosts/python`).
+//!
+//! `golden/cases.json` is what it is asked. A text there is handed over as it stands, anything else as JSON.
+//! Each notification goes to the targets that `route` chooses, and to those in `ask`, where the endpoint is
+//! fresh unless the case says otherwise; each outcome comes at the instant that the verdict before it named,
+//! with the endpoint that the judgement before it left.
+//!
+//! `golden/expected.json` is what it answers, with WIT's names in WIT's order: a record is an object; a
+//! variant or a result is `{case: value}`, or `case` where it has no value, as an enum has; an option
+//! without a value is `null`; a `u64` is text, because a number in JSON has 53 bits in many languages. Of the
+//! catalogue it holds only what a new provider or another sentence does not change.
+//!
+//! `NUNCIO_BLESS=1 cargo test --package nuncio golden` writes it anew; read the difference before you keep it.
+
+use std::fs;
+
+use nuncio::brain::{Brain, Dispatcher, EMBEDDED};
+use nuncio::contract::{
+    Admission, Atom, Attempt, Body, Decision, Diagnostic, Endpoint, Header, Hmac, Judgement, Notification,
+    Outcome, Parameter, Reply, Request, Secret, Segment, Transport, Verdict,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/cases.json");
+const EXPECTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/expected.json");
+
+#[test]
+fn every_answer_is_the_one_that_other_hosts_get() {
+    let cases = serde_json::from_str(&fs::read_to_string(CASES).unwrap()).unwrap();
+    let answers = text_of(&answers_to(&cases));
+    #[expect(clippy::disallowed_methods, reason = "a switch of this test, and no setting of Nuncio's")]
+    let is_blessing = std::env::var_os("NUNCIO_BLESS").is_some();
+    if is_blessing {
+        fs::write(EXPECTED, answers).unwrap();
+        return;
+    }
+    let expected = fs::read_to_string(EXPECTED).unwrap();
+    if let Some(difference) = first_difference(&expected, &answers) {
+        panic!("{difference}\nif the new answer is right: NUNCIO_BLESS=1 cargo test --package nuncio golden");
+    }
+}
+
+// Brain::new refuses a component with imports. This does not take its word for it.
+#[test]
+fn the_component_imports_nothing_but_the_names_of_types() {
+    let engine = Engine::default();
+    let component = Component::from_binary(&engine, EMBEDDED).unwrap();
+    for (name, import) in component.component_type().imports(&engine) {
+        let ComponentItem::ComponentInstance(instance) = import.ty else {
+            panic!("{name} is more than an interface")
+        };
+        assert_eq!(name, "nuncio:dispatch/types@0.1.0");
+        for (member, item) in instance.exports(&engine) {
+            assert!(matches!(item.ty, ComponentItem::Type(_)), "{name} has {member}, which is no type");
+        }
+    }
+}
+
+// === asking ===
+
+fn answers_to(cases: &Value) -> Value {
+    let brain = Brain::new(EMBEDDED).unwrap();
+    let dispatcher = brain.dispatcher(&cases["config"].to_string()).unwrap();
+    let config = &cases["config"];
+    let used = list(&config["targets"]).iter().chain(list(&config["providers"]["notification"]));
+    let used: Vec<&str> = used.map(|target| text(&target["provider"])).collect();
+    let catalog = brain.providers().unwrap().into_iter().filter(|provider| used.contains(&&*provider.name));
+    json!({
+        "catalog": each(catalog, |provider| json!({ "name": provider.name, "origins": provider.origins })),
+        "targets": dispatcher.targets().unwrap(),
+        "bad-configs": each(list(&cases["bad-configs"]), |bad| {
+            let opened = brain.check(&json_text(&bad["config"])).unwrap();
+            json!({ "name": bad["name"], "opened": result(opened.map(|()| Value::Null).map_err(diagnostics)) })
+        }),
+        "ingest": each(list(&cases["ingest"]), |asked| {
+            let read = brain.read(text(&asked["json"]), text(&asked["id"]), number(&asked["at"])).unwrap();
+            json!({ "name": asked["name"], "read": result(read.map(notification).map_err(diagnostics)) })
+        }),
+        "cases": each(list(&cases["cases"]), |asked| {
+            let json = json_text(&asked["notification"]);
+            let read = brain.read(&json, text(&asked["id"]), number(&asked["at"])).unwrap().unwrap();
+            let decisions = each(dispatcher.route(&read).unwrap(), decision);
+            let chosen = list(&decisions).iter().filter(|decision| decision["choice"] == "send");
+            let asked_too = asked["ask"].as_array().into_iter().flatten();
+            let targets = chosen.map(|decision| &decision["target"]).chain(asked_too);
+            let endpoint = endpoint_of(asked.get("endpoint").unwrap_or(&cases["endpoint"]));
+            let deliveries =
+                each(targets, |target| delivery(&dispatcher, text(target), &read, endpoint, asked));
+            json!({
+                "name": asked["name"],
+                "notification": notification(read),
+                "decisions": decisions,
+                "deliveries": deliveries,
+            })
+        }),
+    })
+}
+
+fn delivery(
+    dispatcher: &Dispatcher,
+    target: &str,
+    notification: &Notification,
+    mut endpoint: Endpoint,
+    asked: &Value,
+) -> Value {
+    let attempt = |n| Attempt {
+        number: number_32(&asked["attempt"]["number"]) + n,
+        first_tried: number(&asked["attempt"]["first-tried"]),
+        level: notification.level,
+    };
+    let mut now = number(&asked["now"]);
+    let requests = dispatcher.format(target, notification, attempt(0), now).unwrap();
+    let attempts = each((0..).zip(list(&asked["outcomes"])), |(n, outcome)| {
+        let (attempt, outcome, entropy) = (attempt(n), outcome_of(outcome), number(&asked["entropy"]));
+        let admission = dispatcher.admit(target, endpoint, now).unwrap();
+        let judged = dispatcher.judge(target, attempt, &outcome, endpoint, now, entropy).unwrap();
+        let at = now;
+        endpoint = judged.endpoint;
+        if let Verdict::Retry(later) = judged.verdict {
+            now = later;
+        }
+        json!({ "now": at.to_string(), "admission": admission_out(admission), "judgement": judgement(judged) })
+    });
+    let requests = result(requests.map(|requests| each(requests, request)).map_err(Value::from));
+    json!({ "target": target, "requests": requests, "attempts": attempts })
+}
+
+fn outcome_of(asked: &Value) -> Outcome {
+    let all = [
+        Transport::Refused,
+        Transport::Dns,
+        Transport::Tls,
+        Transport::TimeoutBeforeSend,
+        Transport::TimeoutAfterSend,
+        Transport::Reset,
+        Transport::Blocked,
+    ];
+    if let Some(failed) = asked.get("failed") {
+        return Outcome::Failed(all.into_iter().find(|transport| name(transport) == *failed).unwrap());
+    }
+    let reply = &asked["reply"];
+    let headers = list(&reply["headers"]).iter();
+    Outcome::Reply(Reply {
+        status: number_32(&reply["status"]).try_into().unwrap(),
+        headers: headers.map(|pair| (text(&pair[0]).to_owned(), text(&pair[1]).to_owned())).collect(),
+        body: match &reply["body"] {
+            Value::String(text) => text.as_bytes().to_vec(),
+            bytes => list(bytes).iter().map(|byte| number_32(byte).try_into().unwrap()).collect(),
+        },
+    })
+}
+
+fn endpoint_of(asked: &Value) -> Endpoint {
+    Endpoint {
+        not_before: number(&asked["not-before"]),
+        consecutive_failures: number_32(&asked["consecutive-failures"]),
+        last_success: Some(&asked["last-success"]).filter(|success| !success.is_null()).map(number),
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("no list: {value}"))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
+}
+
+fn number(value: &Value) -> u64 {
+    text(value).parse().unwrap()
+}
+
+fn number_32(value: &Value) -> u32 {
+    value.as_u64().unwrap().try_into().unwrap()
+}
+
+fn json_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+// === writing ===
+
+fn each<T>(items: impl IntoIterator<Item = T>, write: impl FnMut(T) -> Value) -> Value {
+    items.into_iter().map(write).collect()
+}
+
+fn result(result: Result<Value, Value>) -> Value {
+    match result {
+        Ok(value) => json!({ "ok": value }),
+        Err(error) => json!({ "err": error }),
+    }
+}
+
+/// The name of an enum's case, as WIT writes it.
+fn name(case: &impl Serialize) -> String {
+    let mut name = String::new();
+    for letter in text(&serde_json::to_value(case).unwrap()).chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
+}
+
+fn notification(notification: Notification) -> Value {
+    let Notification { id, at, level, title, body, color, to, tags, link } = notification;
+    let body = match body {
+        Body::Text(text) => json!({ "text": text }),
+        Body::Items(items) => json!({ "items": items }),
+        Body::Fields(fields) => {
+            json!({ "fields": each(fields, |field| json!({ "name": field.name, "value": field.value })) })
+        }
+    };
+    json!({
+        "id": id, "at": at.to_string(), "level": name(&level), "title": title, "body": body, "color": color,
+        "to": to, "tags": tags, "link": link,
+    })
+}
+
+fn diagnostics(diagnostics: Vec<Diagnostic>) -> Value {
+    let diagnostic = |found: Diagnostic| {
+        let Diagnostic { path, place, problem, hint } = found;
+        json!({ "path": path, "place": name(&place), "problem": problem, "hint": hint })
+    };
+    each(diagnostics, diagnostic)
+}
+
+fn decision(Decision { target, choice, because }: Decision) -> Value {
+    json!({ "target": target, "choice": name(&choice), "because": because })
+}
+
+fn request(Request { method, url, query, headers, body, timeout }: Request) -> Value {
+    json!({
+        "method": method,
+        "url": each(url, segment),
+        "query": each(query, |Parameter { name, value }| json!({ "name": name, "value": value })),
+        "headers": each(headers, |Header { name, value }| json!({ "name": name, "value": each(value, segment) })),
+        "body": each(body, segment),
+        "timeout": timeout.to_string(),
+    })
+}
+
+fn segment(segment: Segment) -> Value {
+    match segment {
+        Segment::Text(text) => json!({ "text": text }),
+        Segment::Secret(Secret { name: secret, escape }) => {
+            json!({ "secret": { "name": secret, "escape": name(&escape) } })
+        }
+        Segment::Base64(atoms) => json!({ "base64": each(atoms, atom) }),
+        Segment::HmacSha256(Hmac { key, key_is_base64, message, hex }) => json!({ "hmac-sha256": {
+            "key": each(key, atom), "key-is-base64": key_is_base64, "message": each(message, atom), "hex": hex,
+        } }),
+    }
+}
+
+fn atom(atom: Atom) -> Value {
+    match atom {
+        Atom::Text(text) => json!({ "text": text }),
+        Atom::Secret(secret) => json!({ "secret": secret }),
+        Atom::RequestBody => json!("request-body"),
+    }
+}
+
+fn admission_out(admission: Admission) -> Value {
+    match admission {
+        Admission::Send => json!("send"),
+        Admission::Wait(until) => json!({ "wait": until.to_string() }),
+    }
+}
+
+fn judgement(Judgement { verdict, class, detail, endpoint }: Judgement) -> Value {
+    let verdict = match verdict {
+        Verdict::Delivered => json!("delivered"),
+        Verdict::Retry(at) => json!({ "retry": at.to_string() }),
+        Verdict::Park => json!("park"),
+        Verdict::Dead(reason) => json!({ "dead": reason }),
+    };
+    let Endpoint { not_before, consecutive_failures, last_success } = endpoint;
+    let endpoint = json!({
+        "not-before": not_before.to_string(),
+        "consecutive-failures": consecutive_failures,
+        "last-success": last_success.map(|at| at.to_string()),
+    });
+    json!({ "verdict": verdict, "class": name(&class), "detail": detail, "endpoint": endpoint })
+}
+
+/// JSON as `JSON.stringify(value, null, 1)` and `json.dumps(value, indent=1, ensure_ascii=False)` write it.
+fn text_of(answers: &Value) -> String {
+    let mut text = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b" ");
+    answers.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).unwrap();
+    String::from_utf8(text).unwrap() + "\n"
+}
+
+/// The first line that is another one, with what it belongs to.
+fn first_difference(expected: &str, answered: &str) -> Option<String> {
+    let (expected, answered): (Vec<_>, Vec<_>) =
+        (expected.split('\n').collect(), answered.split('\n').collect());
+    let lines = expected.len().max(answered.len());
+    let line = (0..lines).find(|line| expected.get(*line) != answered.get(*line))?;
+    let entry = answered.iter().take(line).rev().find(|text| text.starts_with("   \"name\": "));
+    let show = |lines: &[&str]| lines.get(line).map_or("(the end)", |text| text.trim_start()).to_owned();
+    Some(format!(
+        "golden/expected.json, line {}, in {}\nexpected: {}\nanswered: {}",
+        line + 1,
+        entry.map_or("the beginning", |entry| entry.trim_start()),
+        show(&expected),
+        show(&answered),
+    ))
+}

@@ -1,0 +1,149 @@
+"""Nuncio's component in Python: wasmtime runs it, and this asks it what tests/golden/cases.json asks, and
+compares the answers with expected.json, byte by byte; tests/golden.rs says what the two files are.
+
+Usage: python golden.py PATH/TO/nuncio.wasm
+"""
+
+import difflib
+import json
+import sys
+from pathlib import Path
+
+from wasmtime import Engine, Store, component as wasm
+
+
+class Brain:
+    """An instance that was given nothing."""
+
+    def __init__(self, path):
+        engine = Engine()
+        self.store = Store(engine)
+        component = wasm.Component.from_file(engine, path)
+        for name, item in component.type.imports(engine).items():
+            # The interface that holds the types is imported by name only: there is nothing in it to call.
+            is_interface = isinstance(item.ty, wasm.ComponentInstanceType)
+            items = item.ty.exports(engine).values() if is_interface else [item]
+            assert all(isinstance(item.ty, wasm.ValType) for item in items), f"a brain imports nothing, not {name}"
+        self.instance = wasm.Linker(engine).instantiate(self.store, component)
+
+    def call(self, interface, name, *arguments):
+        """What an exported function returns, and the same in the form of expected.json."""
+        at = self.instance.get_export_index(self.store, f"nuncio:dispatch/{interface}@0.1.0")
+        function = self.instance.get_func(self.store, self.instance.get_export_index(self.store, name, at))
+        value = function(self.store, *arguments)
+        return value, plain(function.type(self.store).result, value)
+
+    def on(self, dispatcher, name, *arguments):
+        return self.call("dispatcher", f"[method]dispatcher.{name}", dispatcher, *arguments)
+
+
+def plain(kind, value):
+    match kind:
+        case wasm.U64():
+            return str(value)
+        case wasm.ListType():
+            return [plain(kind.element, item) for item in value]
+        case wasm.RecordType():
+            return {name: plain(field, getattr(value, name)) for name, field in kind.fields}
+        case wasm.OptionType():
+            return None if value is None else plain(kind.payload, value)
+        case wasm.VariantType() | wasm.ResultType():
+            is_result = isinstance(kind, wasm.ResultType)
+            cases = {"ok": kind.ok, "err": kind.err} if is_result else dict(kind.cases)
+            if not isinstance(value, wasm.Variant):
+                # wasmtime leaves the tag out where the class of the value tells the case.
+                value = wasm.Variant(next(case for case in cases if fits(cases[case], value)), value)
+            payload = cases[value.tag]
+            return value.tag if payload is None else {value.tag: plain(payload, value.payload)}
+        case wasm.OwnType():
+            return None
+        case _:
+            return value
+
+
+def fits(kind, value):
+    if kind is None:
+        return value is None
+    kind.add_classes(classes := set())
+    return isinstance(value, tuple(classes))
+
+
+def record(fields):
+    made = wasm.Record()
+    vars(made).update(fields)
+    return made
+
+
+def outcome(asked):
+    if "failed" in asked:
+        return asked["failed"]
+    body, headers = asked["reply"]["body"], asked["reply"]["headers"]
+    body = body.encode() if isinstance(body, str) else bytes(body)
+    return record({**asked["reply"], "headers": [tuple(header) for header in headers], "body": body})
+
+
+def deliver(brain, dispatcher, target, notification, asked):
+    """One delivery: each outcome comes at the instant that the verdict before it named."""
+    attempt = {**asked["attempt"], "first-tried": int(asked["attempt"]["first-tried"]), "level": notification.level}
+    numbers = {name: value if value is None else int(value) for name, value in asked["endpoint"].items()}
+    now, entropy, endpoint, attempts = int(asked["now"]), int(asked["entropy"]), record(numbers), []
+    requests = brain.on(dispatcher, "format", target, notification, record(attempt), now)[1]
+    for n, given in enumerate(asked["outcomes"]):
+        admission = brain.on(dispatcher, "admit", target, endpoint, now)[1]
+        arguments = record({**attempt, "number": attempt["number"] + n}), outcome(given), endpoint, now, entropy
+        judgement, written = brain.on(dispatcher, "judge", target, *arguments)
+        attempts.append({"now": str(now), "admission": admission, "judgement": written})
+        endpoint = judgement.endpoint
+        now = judgement.verdict.payload if judgement.verdict.tag == "retry" else now
+    return {"target": target, "requests": requests, "attempts": attempts}
+
+
+def answers_to(cases, brain):
+    def text(value):
+        return value if isinstance(value, str) else json.dumps(value)
+    def read(asked, json_text):
+        return brain.call("ingest", "read", json_text, asked["id"], int(asked["at"]))
+    def opened(config):
+        return brain.call("dispatcher", "[static]dispatcher.open", text(config))
+    def answer(asked):
+        notification, written = read(asked, text(asked["notification"]))
+        decisions = brain.on(dispatcher, "route", notification)[1]
+        chosen = [decision["target"] for decision in decisions if decision["choice"] == "send"]
+        asked = {"ask": [], "endpoint": cases["endpoint"], **asked}
+        delivered = [deliver(brain, dispatcher, target, notification, asked) for target in chosen + asked["ask"]]
+        return {"name": asked["name"], "notification": written["ok"], "decisions": decisions, "deliveries": delivered}
+
+    dispatcher, config = opened(cases["config"])[0], cases["config"]
+    used = {target["provider"] for target in config["targets"] + config["providers"]["notification"]}
+    catalog = [entry for entry in brain.call("catalog", "providers")[1] if entry["name"] in used]
+    return {
+        "catalog": [{"name": entry["name"], "origins": entry["origins"]} for entry in catalog],
+        "targets": brain.on(dispatcher, "targets")[1],
+        "bad-configs": [{"name": bad["name"], "opened": opened(bad["config"])[1]} for bad in cases["bad-configs"]],
+        "ingest": [{"name": asked["name"], "read": read(asked, asked["json"])[1]} for asked in cases["ingest"]],
+        "cases": [answer(asked) for asked in cases["cases"]],
+    }
+
+
+def write(value):
+    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+
+
+def entries(answers):
+    """The answers one by one, each with what it is to be called in a report."""
+    lists = ("bad-configs", "ingest", "cases")
+    named = {f"{part}: {entry['name']}": entry for part in lists for entry in answers[part]}
+    return {"catalog": answers["catalog"], "targets": answers["targets"], **named}
+
+
+golden = Path(__file__).parents[2] / "golden"
+answers = answers_to(json.loads((golden / "cases.json").read_bytes()), Brain(sys.argv[1]))
+answered, expected = write(answers), (golden / "expected.json").read_bytes().decode()
+got, wanted = entries(answers), entries(json.loads(expected))
+failed = [name for name in {**wanted, **got} if write(got.get(name)) != write(wanted.get(name))]
+if answered != expected:
+    failed = failed or ["the same answers, in another order or form"]
+    lines = (text.split("\n") for text in (expected, answered))
+    print(*failed, *difflib.unified_diff(*lines, "expected", "answered", lineterm=""), sep="\n")
+print(f"python host: {len(got) - len(failed)} passed, {len(failed)} failed")
+sys.exit(1 if failed else 0)

@@ -1,0 +1,232 @@
+//! The daemon: what it takes, what it refuses, and how it ends.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStderr, Command};
+
+use crate::command_line;
+use crate::scripted::{Receiver, hang, reply};
+
+/// A running daemon; dropping it ends the process.
+struct Daemon {
+    child: Child,
+    address: SocketAddr,
+    said: Lines<BufReader<ChildStderr>>,
+}
+
+/// What the daemon answered.
+struct Answer {
+    status: u16,
+    head: String,
+    json: Value,
+}
+
+impl Daemon {
+    async fn start(yaml: &str, name: &str, arguments: &[&str]) -> Self {
+        let config = command_line::file(name, yaml);
+        let mut command = Command::from(command_line::nuncio());
+        command.arg("serve").arg("-c").arg(config).args(["--listen", "127.0.0.1:0"]).args(arguments);
+        command.stdin(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("the binary starts");
+        let mut said = BufReader::new(child.stderr.take().expect("it has an error output")).lines();
+        let first = said.next_line().await.expect("it says UTF-8").expect("it says where it listens");
+        let address = first.strip_prefix("nuncio listens on http://").unwrap_or_else(|| panic!("{first}"));
+        Self { child, address: address.parse().expect("it listens on an address"), said }
+    }
+
+    async fn exchange(&self, request: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.expect("it listens");
+        // A request that is refused early may not be read to its end.
+        let _ = stream.write_all(request).await;
+        let mut reply = Vec::new();
+        let _ = stream.read_to_end(&mut reply).await;
+        let reply = String::from_utf8(reply).expect("it answers UTF-8");
+        let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {reply:?}"));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Answer { status, head: head.to_lowercase(), json: serde_json::from_str(body).unwrap_or_default() }
+    }
+
+    async fn post(&self, body: &[u8]) -> Answer {
+        self.post_with("content-type: application/json\r\n", body).await
+    }
+
+    async fn post_with(&self, headers: &str, body: &[u8]) -> Answer {
+        let head = format!(
+            "POST /v1/notifications HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
+            body.len()
+        );
+        self.exchange(&[head.as_bytes(), body].concat()).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.exchange(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await
+    }
+
+    /// Asks it to end, and returns its exit status and its last word.
+    async fn terminate(self) -> (Option<i32>, String) {
+        let id = self.child.id().expect("it runs").to_string();
+        let killed = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill starts");
+        assert!(killed.success());
+        self.end().await
+    }
+
+    async fn end(mut self) -> (Option<i32>, String) {
+        let mut last = String::new();
+        while let Ok(Some(line)) = self.said.next_line().await {
+            last = line;
+        }
+        (self.child.wait().await.expect("it ends").code(), last)
+    }
+}
+
+fn targets(receiver: &Receiver) -> String {
+    format!("targets:\n  - {{name: phone, provider: ntfy, url: \"{}\", topic: t}}\n", receiver.url("/"))
+}
+
+#[tokio::test]
+async fn a_notification_is_taken_delivered_and_found_again() {
+    let receiver = Receiver::start([reply(200)]);
+    let daemon = Daemon::start(&targets(&receiver), "taken.yml", &[]).await;
+    let answer = daemon.post(br#"{"level":"warn","title":"Disk","body":{"Free":"1 %"},"tags":["db"]}"#).await;
+    assert_eq!(answer.status, 202);
+    let id = answer.json["id"].as_str().expect("an id").to_owned();
+    assert_eq!(answer.json.as_object().map(serde_json::Map::len), Some(1));
+    receiver.next().await;
+    let mut found = daemon.get(&format!("/v1/notifications/{id}")).await;
+    while found.json["deliveries"][0]["state"] != "delivered" {
+        assert_eq!((found.status, found.json["deliveries"][0]["target"].as_str()), (200, Some("phone")));
+        found = daemon.get(&format!("/v1/notifications/{id}")).await;
+    }
+    assert_eq!(found.json["deliveries"][0]["attempts"], 1);
+    let health = daemon.get("/healthz").await;
+    assert_eq!((health.status, health.json["status"].as_str()), (200, Some("ok")));
+    assert_eq!((health.json["accepted"].as_u64(), health.json["delivered"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(daemon.terminate().await, (Some(0), "nuncio has stopped; nothing was left".to_owned()));
+}
+
+#[tokio::test]
+async fn a_name_that_no_target_has_is_in_the_answer() {
+    let receiver = Receiver::start([reply(200)]);
+    let daemon = Daemon::start(&targets(&receiver), "unknown.yml", &[]).await;
+    let answer = daemon.post(br#"{"title":"x","to":["phone","fone"]}"#).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(answer.json["unknown"][0]["target"], "fone");
+    receiver.next().await;
+}
+
+#[tokio::test]
+async fn wrong_input_is_refused_with_what_is_wrong_and_what_to_do() {
+    let receiver = Receiver::start([reply(200)]);
+    let daemon = Daemon::start(&targets(&receiver), "wrong.yml", &[]).await;
+    let deep = "[".repeat(100_000);
+    let bodies: [(&[u8], &str); 20] = [
+        (b"", "no JSON"),
+        (b"{", "no JSON"),
+        (b"nonsense", "no JSON"),
+        (b"[]", "expected a notification, found a list"),
+        (b"\"text\"", "expected a notification, found text"),
+        (b"null", "expected a notification, found nothing"),
+        (b"{}", "says nothing"),
+        (br#"{"title":""}"#, "says nothing"),
+        (br#"{"title":"x","levle":"warn"}"#, "unknown key `levle`"),
+        (br#"{"title":"x","level":"loud"}"#, "no level is called `loud`"),
+        (br#"{"title":"x","level":3}"#, "expected a level, found a number"),
+        (br#"{"title":["x"]}"#, "/title: expected text, found a list"),
+        (br##"{"title":"x","color":"#ff00"}"##, "no colour"),
+        (br#"{"title":"x","color":16777216}"#, "no colour"),
+        (br#"{"title":"x","to":[1]}"#, "/to/0: expected text"),
+        (br#"{"title":"x","tags":{"a":1}}"#, "/tags: expected text, found a mapping"),
+        (br#"{"title":"x","link":"javascript:alert(1)"}"#, "no http or https URL"),
+        (br#"{"body":[{"name":"a"}]}"#, "/body/0: expected a field"),
+        (b"{\"title\":\"\xff\"}", "not UTF-8"),
+        (deep.as_bytes(), "no JSON"),
+    ];
+    for (body, says) in bodies {
+        let answer = daemon.post(body).await;
+        let shown = String::from_utf8_lossy(body.get(..60).unwrap_or(body)).into_owned();
+        assert_eq!(answer.status, 400, "{shown}");
+        let error = &answer.json["error"];
+        assert_eq!(error["code"], "invalid-notification", "{shown}");
+        let message = error["message"].as_str().expect("a message");
+        assert!(message.contains(says), "{shown}: {message}");
+        assert!(error["hint"].is_string(), "{shown}");
+    }
+    let answer = daemon.post(&vec![b' '; (256 << 10) + 1]).await;
+    assert_eq!((answer.status, answer.json["error"]["code"].as_str()), (413, Some("too-large")));
+    let answer = daemon.post_with("content-type: text/plain\r\n", b"{\"title\":\"x\"}").await;
+    assert_eq!((answer.status, answer.json["error"]["code"].as_str()), (415, Some("unsupported-media-type")));
+    let answer = daemon.get("/v1/notifications/none").await;
+    assert_eq!((answer.status, answer.json["error"]["code"].as_str()), (404, Some("unknown-notification")));
+    let answer = daemon.get("/elsewhere").await;
+    assert_eq!((answer.status, answer.json["error"]["code"].as_str()), (404, Some("not-found")));
+    let answer = daemon.get("/v1/notifications").await;
+    assert_eq!((answer.status, answer.json["error"]["code"].as_str()), (405, Some("method-not-allowed")));
+    let huge = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(64 << 10));
+    assert_eq!(daemon.exchange(huge.as_bytes()).await.status, 431);
+    assert!(receiver.seen().requests.is_empty());
+    assert_eq!(daemon.post(br#"{"title":"still there"}"#).await.status, 202);
+}
+
+#[tokio::test]
+async fn a_token_is_needed_where_one_is_set() {
+    let receiver = Receiver::start([reply(200)]);
+    let yaml = targets(&receiver) + "server:\n  tokens: [correct-horse-battery, another-token-entirely]\n";
+    let daemon = Daemon::start(&yaml, "token.yml", &[]).await;
+    let body = br#"{"title":"x"}"#;
+    for wrong in [
+        "",
+        "authorization: Bearer wrong\r\n",
+        "authorization: Basic correct-horse-battery\r\n",
+        "authorization: Bearer \r\n",
+    ] {
+        let answer = daemon.post_with(&format!("content-type: application/json\r\n{wrong}"), body).await;
+        assert_eq!(
+            (answer.status, answer.json["error"]["code"].as_str()),
+            (401, Some("unauthorized")),
+            "{wrong}"
+        );
+        assert!(answer.head.contains("www-authenticate: bearer"), "{}", answer.head);
+    }
+    for right in ["correct-horse-battery", "another-token-entirely"] {
+        let headers = format!("content-type: application/json\r\nauthorization: Bearer {right}\r\n");
+        assert_eq!(daemon.post_with(&headers, body).await.status, 202);
+    }
+    assert_eq!(daemon.get("/v1/notifications/x").await.status, 401);
+    assert_eq!(daemon.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn standard_input_is_taken_line_by_line_and_its_end_ends_the_daemon() {
+    let receiver = Receiver::start([reply(200)]);
+    let mut daemon = Daemon::start(&targets(&receiver), "lines.yml", &["--stdin"]).await;
+    let mut input = daemon.child.stdin.take().expect("it has an input");
+    let long = "x".repeat(600 << 10);
+    let lines = format!("{{\"title\":\"one\"}}\n\nnonsense\n{{\"title\":\"{long}\"}}\n{{\"title\":\"two\"}}");
+    input.write_all(lines.as_bytes()).await.expect("it reads");
+    drop(input);
+    let said_of = async |daemon: &mut Daemon, what: &str| {
+        let line = daemon.said.next_line().await.expect("it says UTF-8").expect("it says something");
+        assert!(line.contains(what), "{line}");
+    };
+    said_of(&mut daemon, "line 3: this is no JSON").await;
+    said_of(&mut daemon, "line 4 has more than").await;
+    assert_eq!(daemon.end().await, (Some(0), "nuncio has stopped; nothing was left".to_owned()));
+    let titles: Vec<Value> =
+        receiver.seen().requests.iter().map(|request| request.json()["message"].clone()).collect();
+    assert_eq!(titles, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn sigterm_says_what_was_left() {
+    let receiver = Receiver::start([hang()]);
+    let daemon = Daemon::start(&targets(&receiver), "left.yml", &["--grace", "100ms"]).await;
+    assert_eq!(daemon.post(br#"{"title":"x"}"#).await.status, 202);
+    receiver.next().await;
+    let (code, last) = daemon.terminate().await;
+    assert_eq!(code, Some(0));
+    assert!(last.contains("0 deliveries waiting, 1 broken off under way"), "{last}");
+}

@@ -1,0 +1,31 @@
+//! Every scenario, in one binary: the component that is built with the library, real HTTP on the loopback
+//! interface, and a clock that moves only when told to.
+//!
+//! Contents:
+//!
+//! - `delivery`: from hand-in to the end: retries, limits, lanes, shutdown, faults.
+//! - `godoxy`: a GoDoxy configuration as it is, against receivers that check everything.
+//! - `config`: configurations that are wrong, each with the line and the hint.
+//! - `egress`: the HTTP client against receivers that misbehave.
+//! - `ingest`: the daemon's HTTP side, with input that is wrong.
+//! - `command_line`: the binary, as a person uses it.
+//! - `golden`: the cases that Node and Python answer byte for byte the same.
+//! - `readme`: the README says what the program says.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that meets what it does not expect has failed"
+)]
+
+mod command_line;
+mod config;
+mod delivery;
+mod egress;
+mod godoxy;
+mod golden;
+mod ingest;
+mod readme;
+mod scripted;
+mod stage;

@@ -1,0 +1,56 @@
+//! The README says what the program says: its generated parts are compared with what the program prints,
+//! and written anew where `NUNCIO_BLESS` is set.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::command_line::nuncio;
+
+/// The text between `<!-- NAME -->` and `<!-- /NAME -->`, and how it should read.
+fn part(name: &str, should: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(&path).expect("the README is there");
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let (before, rest) = readme.split_once(&begin).unwrap_or_else(|| panic!("README has no {begin}"));
+    let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("README has no {end}"));
+    let blessed = format!("{before}{begin}{should}{end}{after}");
+    #[expect(clippy::disallowed_methods, reason = "how a person asks for the parts to be written")]
+    if std::env::var("NUNCIO_BLESS").is_ok() {
+        std::fs::write(&path, blessed).expect("the README can be written");
+    } else {
+        assert!(
+            readme == blessed,
+            "README's part {name} is not what the program prints; run the tests with NUNCIO_BLESS=1"
+        );
+    }
+}
+
+fn printed(command: &mut Command) -> String {
+    let output = command.output().expect("the binary starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("it prints UTF-8")
+}
+
+#[test]
+fn the_generated_parts_are_what_the_program_prints() {
+    let catalog = printed(nuncio().args(["providers", "--json"]));
+    let catalog: serde_json::Value = serde_json::from_str(&catalog).expect("it prints JSON");
+    let rows: String = catalog
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|provider| {
+            let text = |member: &str| provider[member].as_str().expect("text").to_owned();
+            format!("| {} | {} |\n", text("name"), text("summary"))
+        })
+        .collect();
+    part("providers", &format!("| provider | what it is |\n|---|---|\n{rows}"));
+
+    let mut help = String::new();
+    for command in ["send", "serve"] {
+        // A narrow terminal everywhere, so that lines break the same.
+        let text = printed(nuncio().args([command, "--help"]).env("COLUMNS", "100"));
+        help += &format!("```text\n$ nuncio {command} --help\n{}\n```\n\n", text.trim_end());
+    }
+    part("help", &help);
+}

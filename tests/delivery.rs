@@ -6,7 +6,7 @@ use nuncio::NotifyError;
 use nuncio::contract::{Level, Notification};
 use nuncio::event::Happened;
 use nuncio::schedule::Concurrency;
-use nuncio::store::State;
+use nuncio::store::{State, StoreError};
 
 use crate::scripted::{Receiver, close_after_reading, hang, reply};
 use crate::stage::Stage;
@@ -99,6 +99,7 @@ async fn a_broken_connection_is_tried_again() {
     assert_eq!(stage.end(&id).await, (State::Delivered, 2));
 }
 
+// GoDoxy defect 1.7.9.
 #[tokio::test]
 async fn a_target_that_never_answers_delays_no_other_and_never_blocks_hand_in() {
     let (dead, healthy) = (Receiver::start([hang()]), Receiver::start([reply(200)]));
@@ -221,7 +222,7 @@ async fn shutdown_takes_nothing_more_finishes_what_it_can_and_says_what_is_left(
     stage.hand_in(Notification::new(Level::Fatal, "x")).await;
     let nuncio = stage.nuncio.clone();
     // The retry is due after the grace, so nobody waits for it.
-    let remains = nuncio.shutdown(Duration::from_millis(500)).await;
+    let remains = nuncio.shutdown(Duration::from_millis(500)).await.expect("it ran");
     assert_eq!((remains.waiting, remains.in_flight), (1, 0));
     assert_eq!(healthy.seen().requests.len(), 1);
     assert!(matches!(nuncio.notify(Notification::new(Level::Info, "late")), Err(NotifyError::Closed)));
@@ -242,8 +243,51 @@ async fn shutdown_waits_for_an_attempt_under_way_until_the_grace_is_over() {
         ));
         stage.clock.advance(Duration::from_secs(5));
     };
-    let (remains, ()) = tokio::join!(biased; stage.nuncio.shutdown(Duration::from_secs(5)), grace_over);
+    let shutdown = stage.nuncio.shutdown(Duration::from_secs(5));
+    let (remains, ()) = tokio::join!(biased; shutdown, grace_over);
+    let remains = remains.expect("it ran");
     assert_eq!(remains.in_flight, 1);
+}
+
+#[tokio::test]
+async fn of_two_shutdowns_the_more_impatient_counts_and_both_hear_what_is_left() {
+    let receiver = Receiver::start([hang()]);
+    let stage = one_target(&receiver);
+    stage.hand_in(Notification::new(Level::Info, "x")).await;
+    receiver.next().await;
+    let (patient, impatient) = tokio::join!(biased; stage.nuncio.shutdown(Duration::from_secs(60)), stage.nuncio.shutdown(Duration::ZERO));
+    assert_eq!(patient.expect("it ran").in_flight, 1);
+    assert_eq!(impatient, patient);
+    assert_eq!(stage.nuncio.shutdown(Duration::ZERO).await, None);
+}
+
+#[tokio::test]
+async fn an_id_is_taken_once_and_must_fit_into_a_header() {
+    let receiver = Receiver::start([reply(200)]);
+    let stage = one_target(&receiver);
+    let with_id = |id: &str| Notification { id: id.to_owned(), ..Notification::new(Level::Info, "x") };
+    stage.hand_in(with_id("one")).await;
+    let again = stage.nuncio.notify(with_id("one")).expect("there is room").accepted().await;
+    assert!(matches!(again, Err(NotifyError::Store(StoreError::Duplicate))));
+    for id in ["two lines\n", "späť", &"x".repeat(256)] {
+        assert!(matches!(stage.nuncio.notify(with_id(id)), Err(NotifyError::InvalidId)), "{id}");
+    }
+}
+
+// GoDoxy defect 1.7.10.
+#[tokio::test]
+async fn every_attempt_of_a_delivery_carries_the_same_id() {
+    let receiver = Receiver::start([reply(503), reply(200)]);
+    let yaml = format!(
+        "targets: [{{name: hook, provider: webhook, url: \"{}\", payload: \"{{}}\"}}]",
+        receiver.url("/x")
+    );
+    let stage = Stage::start(&yaml);
+    let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
+    stage.drive().await;
+    for _ in 0..2 {
+        assert_eq!(receiver.next().await.header("idempotency-key"), Some(id.as_str()));
+    }
 }
 
 #[tokio::test]
@@ -275,6 +319,38 @@ async fn every_attempt_of_a_target_stays_within_its_own_origin() {
     let delivery = &stage.deliveries(&id).await[0];
     assert_eq!((delivery.state, receiver.seen().requests.len()), (State::Dead, 1));
     assert!(delivery.detail.contains("never followed"), "{}", delivery.detail);
+}
+
+#[tokio::test]
+async fn what_a_redirect_or_an_error_page_says_of_a_secret_url_is_blotted_out() {
+    let answer = |request: &crate::scripted::Received| {
+        let page = format!("Cannot POST {}", request.path);
+        reply(301).header("location", &format!("https://127.0.0.1{}", request.path)).body(page)
+    };
+    let receiver = Receiver::start(crate::scripted::answering(answer));
+    let url = receiver.url("/api/webhooks/1/canary-7f3a91");
+    let yaml = format!("targets: [{{name: hook, provider: webhook, url: \"{url}\", template: discord}}]");
+    let stage = Stage::start(&yaml);
+    let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
+    stage.drive().await;
+    let detail = &stage.deliveries(&id).await[0].detail;
+    assert!(detail.contains("***") && !detail.contains("canary"), "{detail}");
+}
+
+#[tokio::test]
+async fn an_echoed_basic_credential_is_blotted_out() {
+    let echo = |request: &crate::scripted::Received| {
+        reply(400).body(format!("refused: {}", request.header("authorization").unwrap_or_default()))
+    };
+    let receiver = Receiver::start(crate::scripted::answering(echo));
+    let url = receiver.url("/");
+    let stage = Stage::start(&format!(
+        "targets: [{{name: phone, provider: ntfy, url: \"{url}\", topic: t, user: ann, password: canary}}]"
+    ));
+    let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
+    stage.drive().await;
+    let detail = &stage.deliveries(&id).await[0].detail;
+    assert!(detail.contains("refused: ***") && !detail.contains("YW5u"), "{detail}");
 }
 
 #[tokio::test]

@@ -56,14 +56,17 @@ impl Daemon {
 
     async fn post_with(&self, headers: &str, body: &[u8]) -> Answer {
         let head = format!(
-            "POST /v1/notifications HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
+            "POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
             body.len()
         );
         self.exchange(&[head.as_bytes(), body].concat()).await
     }
 
     async fn get(&self, path: &str) -> Answer {
-        self.exchange(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await
+        self.exchange(
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes(),
+        )
+        .await
     }
 
     /// Asks it to end, and returns its exit status and its last word.
@@ -153,7 +156,7 @@ async fn wrong_input_is_refused_with_what_is_wrong_and_what_to_do() {
         assert_eq!(error["code"], "invalid-notification", "{shown}");
         let message = error["message"].as_str().expect("a message");
         assert!(message.contains(says), "{shown}: {message}");
-        assert!(error["hint"].is_string(), "{shown}");
+        assert!(error["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{shown}");
     }
     let answer = daemon.post(&vec![b' '; (256 << 10) + 1]).await;
     assert_eq!((answer.status, answer.json["error"]["code"].as_str()), (413, Some("too-large")));
@@ -165,7 +168,7 @@ async fn wrong_input_is_refused_with_what_is_wrong_and_what_to_do() {
     assert_eq!((answer.status, answer.json["error"]["code"].as_str()), (404, Some("not-found")));
     let answer = daemon.get("/v1/notifications").await;
     assert_eq!((answer.status, answer.json["error"]["code"].as_str()), (405, Some("method-not-allowed")));
-    let huge = format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(64 << 10));
+    let huge = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "y".repeat(64 << 10));
     assert_eq!(daemon.exchange(huge.as_bytes()).await.status, 431);
     assert!(receiver.seen().requests.is_empty());
     assert_eq!(daemon.post(br#"{"title":"still there"}"#).await.status, 202);
@@ -200,6 +203,47 @@ async fn a_token_is_needed_where_one_is_set() {
 }
 
 #[tokio::test]
+async fn a_web_page_that_leads_its_own_name_here_is_refused() {
+    let receiver = Receiver::start([reply(200)]);
+    let daemon = Daemon::start(&targets(&receiver), "rebound.yml", &[]).await;
+    let body = br#"{"title":"x"}"#;
+    for (host, status) in [
+        ("evil.example", 403),
+        ("evil.example:7711", 403),
+        ("localhost:7711", 202),
+        ("127.0.0.1", 202),
+        ("[::1]:7711", 202),
+    ] {
+        let head = format!(
+            "POST /v1/notifications HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        assert_eq!(daemon.exchange(&[head.as_bytes(), body].concat()).await.status, status, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_429_with_retry_after_and_keeps_what_it_has() {
+    let receiver = Receiver::start([hang()]);
+    let daemon = Daemon::start(&targets(&receiver), "full.yml", &[]).await;
+    let body = serde_json::json!({ "title": "x", "body": "y".repeat(250 << 10) }).to_string();
+    let mut accepted = 0;
+    let refused = loop {
+        let answer = daemon.post(body.as_bytes()).await;
+        if answer.status != 202 {
+            break answer;
+        }
+        accepted += 1;
+        assert!(accepted < 300, "the queue has no bound");
+    };
+    assert_eq!((refused.status, refused.json["error"]["code"].as_str()), (429, Some("queue-full")));
+    assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
+    let health = daemon.get("/healthz").await;
+    let kept = health.json["waiting"].as_u64().unwrap() + health.json["in_flight"].as_u64().unwrap();
+    assert_eq!(kept, accepted);
+}
+
+#[tokio::test]
 async fn standard_input_is_taken_line_by_line_and_its_end_ends_the_daemon() {
     let receiver = Receiver::start([reply(200)]);
     let mut daemon = Daemon::start(&targets(&receiver), "lines.yml", &["--stdin"]).await;
@@ -228,5 +272,5 @@ async fn sigterm_says_what_was_left() {
     receiver.next().await;
     let (code, last) = daemon.terminate().await;
     assert_eq!(code, Some(0));
-    assert!(last.contains("0 deliveries waiting, 1 broken off under way"), "{last}");
+    assert!(last.contains("0 waiting, 1 broken off under way"), "{last}");
 }

@@ -6,6 +6,7 @@
 //! - `delivery`: from hand-in to the end: retries, limits, lanes, shutdown, faults.
 //! - `godoxy`: a GoDoxy configuration as it is, against receivers that check everything.
 //! - `config`: configurations that are wrong, each with the line and the hint.
+//! - `brain`: a brain that misbehaves in every way, and bytes that are no brain.
 //! - `egress`: the HTTP client against receivers that misbehave.
 //! - `ingest`: the daemon's HTTP side, with input that is wrong.
 //! - `command_line`: the binary, as a person uses it.
@@ -19,6 +20,7 @@
     reason = "a test that meets what it does not expect has failed"
 )]
 
+mod brain;
 mod command_line;
 mod config;
 mod delivery;

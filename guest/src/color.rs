@@ -1,4 +1,4 @@
-//! Colours: a name, `#rrggbb` or an integer in; always six hex digits, or one integer, out.
+//! Colours: a name (`default` is the level's, and so no colour here), `#rrggbb` or an integer in; always six hex digits, or one integer, out.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ impl Color {
     pub const BLUE: Self = Self(0x00_00ff);
     /// Green, GoDoxy's `ColorSuccess`.
     pub const GREEN: Self = Self(0x00_ff00);
-    /// What `default` and the quiet levels show.
+    /// What the quiet levels show.
     pub const GREY: Self = Self(0x80_8080);
     /// Purple.
     pub const PURPLE: Self = Self(0x80_0080);
@@ -26,7 +26,7 @@ impl Color {
         (rgb <= 0xff_ffff).then_some(Self(rgb))
     }
 
-    /// Reads a name (default, red, green, blue, yellow, purple, in any case), `#rrggbb`, or an integer in
+    /// Reads a name (red, green, blue, yellow, purple, in any case), `#rrggbb`, or an integer in
     /// decimal or as `0xrrggbb`.
     ///
     /// Returns `None` for everything else, `#rgb`, signs and integers of more than 24 bits among it.
@@ -37,7 +37,7 @@ impl Color {
             return (hex.len() == 6).then(|| digits(hex, 16)).flatten();
         }
         match text.as_str() {
-            "default" | "grey" | "gray" => Some(Self::GREY),
+            "grey" | "gray" => Some(Self::GREY),
             "red" => Some(Self::RED),
             "green" => Some(Self::GREEN),
             "blue" => Some(Self::BLUE),
@@ -94,7 +94,7 @@ mod tests {
         ] {
             assert_eq!(Color::parse(text).map(Color::rgb), Some(rgb), "{text}");
         }
-        assert!(Color::parse("default").is_some() && Color::parse("yellow").is_some());
+        assert!(Color::parse("yellow").is_some());
     }
 
     #[test]

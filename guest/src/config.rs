@@ -41,6 +41,14 @@ pub struct Target {
     pub service: Box<dyn Service>,
 }
 
+/// In which form of list a target stands.
+struct Form<'a> {
+    /// Whether a target without a name has its provider's.
+    has_default_name: bool,
+    /// What holds for all targets.
+    policy: &'a Policy,
+}
+
 /// What every target has, whatever its provider.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -73,7 +81,11 @@ impl Config {
         let config = match serde_json::from_str(json) {
             Ok(Value::Object(config)) => config,
             Ok(other) => {
-                problems.value(&root, format!("expected a mapping, found {}", schema::kind(&other)), "");
+                problems.value(
+                    &root,
+                    format!("expected a mapping, found {}", schema::kind(&other)),
+                    "begin with `targets:`",
+                );
                 return Err(problems.into_vec());
             }
             Err(error) => {
@@ -82,7 +94,7 @@ impl Config {
             }
         };
         let policy = read_policy(&Policy::default(), config.get("retry"), &root.at("retry"), &mut problems);
-        let mut targets = Vec::new();
+        let (mut targets, mut names) = (Vec::new(), Vec::new());
         let native = (config.get("targets"), root.at("targets"), false);
         let godoxy = config.get("providers").and_then(|providers| providers.get("notification"));
         let godoxy = (godoxy, root.at("providers").at("notification"), true);
@@ -98,15 +110,8 @@ impl Config {
             };
             for (n, settings) in list.iter().enumerate() {
                 let at = at.at(n);
-                let Some(target) = Target::read(settings, has_default_name, &policy, &at, &mut problems)
-                else {
-                    continue;
-                };
-                if targets.iter().any(|other: &Target| other.name == target.name) {
-                    let problem = format!("another target is called `{}` already", target.name);
-                    problems.value(&at.at("name"), problem, "give each target a `name` of its own");
-                }
-                targets.push(target);
+                let form = Form { has_default_name, policy: &policy };
+                targets.extend(Target::read(settings, &form, &mut names, &at, &mut problems));
             }
         }
         for name in config.keys().filter(|name| !["targets", "retry", "providers"].contains(&name.as_str())) {
@@ -154,8 +159,8 @@ pub fn target_schema(entry: &Entry) -> Value {
 impl Target {
     fn read(
         settings: &Value,
-        has_default_name: bool,
-        policy: &Policy,
+        form: &Form<'_>,
+        names: &mut Vec<String>,
         at: &Pointer,
         problems: &mut Diagnostics,
     ) -> Option<Self> {
@@ -169,14 +174,35 @@ impl Target {
         };
         let entry = find_provider(settings, at, problems)?;
         let mut settings = settings.clone();
-        if has_default_name && settings.get("name").is_none_or(Value::is_null) {
+        if form.has_default_name && settings.get("name").is_none_or(Value::is_null) {
             settings.insert("name".to_owned(), entry.name.into());
         }
-        let before = problems.len();
-        schema::check(&target_schema(entry), &Value::Object(settings.clone()), at, problems);
-        if problems.len() > before {
-            return None;
+        if let Some(name) = settings.get("name").and_then(Value::as_str) {
+            if names.iter().any(|other| other == name) {
+                let problem = format!("another target is called `{name}` already");
+                problems.value(&at.at("name"), problem, "give each target a `name` of its own");
+            }
+            names.push(name.to_owned());
         }
+        let schema = target_schema(entry);
+        schema::check(&schema, &Value::Object(settings.clone()), at, problems);
+        // What does not fit is stood in for, so that the checks beyond the schema find the rest too.
+        let (settings, mended) = schema::mend(&schema, settings);
+        let mut found = Diagnostics::default();
+        let target = Self::open(entry, settings, form.policy, at, &mut found);
+        found.leave_out(at, &mended);
+        problems.append(found);
+        target
+    }
+
+    /// Makes settings that fit their schema into a target.
+    fn open(
+        entry: &Entry,
+        settings: Map<String, Value>,
+        policy: &Policy,
+        at: &Pointer,
+        problems: &mut Diagnostics,
+    ) -> Option<Self> {
         let of_all = schema::of::<Common>();
         let is_common = |name: &str| of_all.pointer("/properties").is_some_and(|all| all.get(name).is_some());
         let (common, own): (Map<_, _>, Map<_, _>) =
@@ -237,7 +263,7 @@ fn find_provider(
         }
         Some(other) => {
             let problem = format!("expected a provider's name, found {}", schema::kind(other));
-            problems.value(&at.at("provider"), problem, "");
+            problems.value(&at.at("provider"), problem, "write its name as text");
             None
         }
     }
@@ -328,7 +354,7 @@ mod tests {
                 with(ntfy(), "tpoic", json!("x")),
                 { "name": "a", "provider": "ntfi" },
                 { "name": "b" },
-                with(ntfy(), "timeout", json!("0s")),
+                with(with(ntfy(), "timeout", json!("0s")), "name", json!("c")),
                 "nonsense",
             ],
         });
@@ -342,6 +368,31 @@ mod tests {
                 "/targets/2",
                 "/targets/3/timeout",
                 "/targets/4"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_schema_refuses_does_not_hide_what_only_the_provider_knows() {
+        let config = json!({ "targets": [
+            { "name": "a", "provider": "ntfy", "url": "ntfy.sh", "topic": "no topic", "user": "u" },
+            { "name": "a", "provider": "webhook", "template": "discord", "payload": "x", "metod": "PUT" },
+            { "name": "b", "provider": "gotify", "url": "x", "token": ["canary"], "retry": { "interval": "0s" } },
+        ] });
+        let found: Vec<String> = problems(&config).into_iter().map(|(path, _, _)| path).collect();
+        assert_eq!(
+            found,
+            [
+                "/targets/0/url",
+                "/targets/0/topic",
+                "/targets/0/user",
+                "/targets/1/name",
+                "/targets/1/metod",
+                "/targets/1",
+                "/targets/1/payload",
+                "/targets/2/url",
+                "/targets/2/token",
+                "/targets/2/retry/interval",
             ]
         );
     }

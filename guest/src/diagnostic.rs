@@ -52,6 +52,18 @@ impl Diagnostics {
         self.add(at, Place::Key, problem.into(), hint.into());
     }
 
+    /// Forgets what is about these members of a mapping, and, where there are any, about the mapping itself.
+    pub fn leave_out(&mut self, at: &Pointer, members: &[String]) {
+        let left_out: Vec<String> = members.iter().map(|member| at.at(member).0).collect();
+        let is_inside = |path: &str, place: &String| {
+            path.strip_prefix(place.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.0.retain(|found| {
+            left_out.is_empty()
+                || (found.path != at.0 && !left_out.iter().any(|place| is_inside(&found.path, place)))
+        });
+    }
+
     /// Adds what was found elsewhere.
     pub fn append(&mut self, mut found: Self) {
         self.0.append(&mut found.0);
@@ -80,9 +92,16 @@ impl Diagnostics {
     }
 }
 
+/// A name that is longer is compared with none, in bytes.
+const LONGEST_SLIP: usize = 64;
+
 /// The name among `known` that somebody who wrote `name` most likely meant; `None` where none is near.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Comparing takes the product of the lengths, and nobody slips in a name that long.
+    if name.len() > LONGEST_SLIP {
+        return None;
+    }
     let name = name.to_lowercase();
     let distance = |other: &str| strsim::damerau_levenshtein(&name, &other.to_lowercase());
     let allowed = (name.chars().count() / 3).clamp(1, 3);

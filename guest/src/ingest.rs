@@ -15,7 +15,10 @@ use crate::schema::kind;
 const KNOWN: [&str; 7] = ["level", "title", "body", "color", "to", "tags", "link"];
 
 /// No notification has more tags, or names more targets.
-const MOST_NAMES: usize = 1_000;
+const MOST_NAMES: usize = 100;
+
+/// No tag and no target's name is longer, in characters.
+const LONGEST_NAME: usize = 100;
 
 /// Reads a notification; `id` and `at` are the host's.
 ///
@@ -33,7 +36,8 @@ pub fn read(json: &str, id: String, at: u64) -> Result<Notification, Vec<Diagnos
             return Err(problems.into_vec());
         }
         Err(error) => {
-            problems.value(&root, format!("this is no JSON: {error}"), "");
+            let hint = r#"send an object such as {"level":"warn","title":"…","body":"…"}"#;
+            problems.value(&root, format!("this is no JSON: {error}"), hint);
             return Err(problems.into_vec());
         }
     };
@@ -86,6 +90,8 @@ fn read_level(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Level 
 
 fn read_color(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Option<Color> {
     let color = match value {
+        // The level's.
+        Value::String(text) if text.trim().eq_ignore_ascii_case("default") => return None,
         Value::String(text) => Color::parse(text),
         Value::Number(number) => {
             number.as_u64().and_then(|rgb| u32::try_from(rgb).ok()).and_then(Color::from_rgb)
@@ -152,26 +158,38 @@ fn read_link(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Option<
 /// One name, or a list of them.
 fn names(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Vec<String> {
     let names: Vec<String> = match value {
-        Value::Array(names) => {
-            names.iter().enumerate().filter_map(|(n, name)| text(name, &at.at(n), problems)).collect()
+        Value::Array(names) if names.len() > MOST_NAMES => {
+            let problem = format!("has {} entries; at most {MOST_NAMES} are allowed", names.len());
+            problems.value(at, problem, "send fewer, or several notifications");
+            return Vec::new();
         }
-        one => text(one, at, problems).into_iter().collect(),
+        Value::Array(names) => {
+            names.iter().enumerate().filter_map(|(n, entry)| name(entry, &at.at(n), problems)).collect()
+        }
+        one => name(one, at, problems).into_iter().collect(),
     };
-    if names.len() > MOST_NAMES {
-        problems.value(at, format!("has {} entries; at most {MOST_NAMES} are allowed", names.len()), "");
-    }
     names
+}
+
+fn name(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Option<String> {
+    let name = text(value, at, problems)?;
+    if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        let hint = format!("a name has at most {LONGEST_NAME} characters, and no control characters");
+        problems.value(at, "this is no name", hint);
+        return None;
+    }
+    Some(name)
 }
 
 fn text(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Option<String> {
     let text = value.as_str().map(ToOwned::to_owned);
     if text.is_none() {
-        problems.value(at, format!("expected text, found {}", kind(value)), "");
+        problems.value(at, format!("expected text, found {}", kind(value)), "put quotes around it");
     }
     text
 }
 
-/// Text, or a number or truth value as it is written: callers fill fields from measurements.
+/// Text, or a number or truth value as JSON writes it: callers fill fields from measurements.
 fn scalar(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Option<String> {
     match value {
         Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
@@ -238,6 +256,21 @@ mod tests {
         for json in ["{}", r#"{"title":"  "}"#, r#"{"body":""}"#, r#"{"body":[]}"#, r#"{"body":{}}"#] {
             assert!(of(json).unwrap_err()[0].problem.contains("says nothing"), "{json}");
         }
+    }
+
+    #[test]
+    fn names_are_bounded_in_number_and_length_and_have_no_control_characters() {
+        let many = serde_json::json!({ "title": "t", "to": vec!["x"; MOST_NAMES + 1] });
+        let long = serde_json::json!({ "title": "t", "tags": ["x".repeat(LONGEST_NAME + 1)] });
+        let broken = serde_json::json!({ "title": "t", "to": "a\nb" });
+        for json in [many, long, broken] {
+            assert!(of(&json.to_string()).is_err());
+        }
+    }
+
+    #[test]
+    fn the_default_colour_is_the_levels() {
+        assert_eq!(of(r#"{"title":"t","color":"default"}"#).unwrap().color, None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer, did_you_mean};
 use crate::duration::DurationMs;
@@ -30,7 +30,7 @@ pub fn check(schema: &Value, value: &Value, at: &Pointer, problems: &mut Diagnos
                 Value::String(_) => "a secret's value must not enter the guest".to_owned(),
                 other => format!("expected text, found {}", kind(other)),
             };
-            problems.value(at, problem, "");
+            problems.value(at, problem, "put the secret, or `${NAME}`, in quotes");
         }
         return;
     }
@@ -41,7 +41,7 @@ pub fn check(schema: &Value, value: &Value, at: &Pointer, problems: &mut Diagnos
     }
     if let Some(only) = schema.get("const") {
         if only != value {
-            problems.value(at, format!("expected {only}"), "");
+            problems.value(at, format!("expected {only}"), format!("write {only}"));
         }
         return;
     }
@@ -91,7 +91,8 @@ fn check_branches(branches: &[Value], value: &Value, at: &Pointer, problems: &mu
         None => {
             let wanted: Vec<&str> =
                 branches.iter().flat_map(types).filter(|name| *name != "null").map(with_article).collect();
-            problems.value(at, format!("expected {}, found {}", wanted.join(" or "), kind(value)), "");
+            let hint = branches.iter().map(hint).find(|hint| !hint.is_empty()).unwrap_or_default();
+            problems.value(at, format!("expected {}, found {}", wanted.join(" or "), kind(value)), hint);
         }
     }
 }
@@ -109,9 +110,11 @@ fn check_allowed(allowed: Vec<&Value>, value: &Value, at: &Pointer, problems: &m
                 did_you_mean(text, names),
             );
         }
-        None => {
-            problems.value(at, format!("expected one of {}, found {}", names.join(", "), kind(value)), "")
-        }
+        None => problems.value(
+            at,
+            format!("expected one of {}, found {}", names.join(", "), kind(value)),
+            format!("write one of {}", names.join(", ")),
+        ),
     }
 }
 
@@ -133,10 +136,11 @@ fn check_text(schema: &Value, text: &str, at: &Pointer, problems: &mut Diagnosti
     }
     let length = text.chars().count() as u64;
     if schema.get("minLength").and_then(Value::as_u64).is_some_and(|least| length < least) {
-        problems.value(at, "must not be empty", "");
+        problems.value(at, "must not be empty", "give it a value");
     }
     if let Some(most) = schema.get("maxLength").and_then(Value::as_u64).filter(|most| length > *most) {
-        problems.value(at, format!("has {length} characters; at most {most} are allowed"), "");
+        let problem = format!("has {length} characters; at most {most} are allowed");
+        problems.value(at, problem, "make it shorter");
     }
 }
 
@@ -155,13 +159,8 @@ fn check_range(schema: &Value, value: &Value, at: &Pointer, problems: &mut Diagn
     }
 }
 
-fn check_entries(
-    schema: &Value,
-    entries: &serde_json::Map<String, Value>,
-    at: &Pointer,
-    problems: &mut Diagnostics,
-) {
-    let empty = serde_json::Map::new();
+fn check_entries(schema: &Value, entries: &Map<String, Value>, at: &Pointer, problems: &mut Diagnostics) {
+    let empty = Map::new();
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
     for (name, value) in entries {
         match (properties.get(name), schema.get("additionalProperties")) {
@@ -188,6 +187,59 @@ fn takes(schema: &Value, value: &Value) -> bool {
     match schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array) {
         Some(branches) => branches.iter().any(|branch| takes(branch, value)),
         None => types(schema).is_empty() || types(schema).iter().any(|name| is(name, value)),
+    }
+}
+
+/// The entries of a mapping with a value that fits in the place of each that does not, and without those that
+/// are unknown; and the names of all that were changed. What is wrong is [`check`]'s to say.
+#[must_use]
+pub fn mend(schema: &Value, entries: Map<String, Value>) -> (Map<String, Value>, Vec<String>) {
+    let empty = Map::new();
+    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_required = |name: &String| required.is_some_and(|names| names.iter().any(|other| other == name));
+    let (mut whole, mut mended) = (Map::new(), Vec::new());
+    for (name, property) in properties {
+        let mut problems = Diagnostics::default();
+        match entries.get(name) {
+            Some(value) => {
+                check(property, value, &Pointer::default(), &mut problems);
+                if problems.is_empty() {
+                    whole.insert(name.clone(), value.clone());
+                    continue;
+                }
+            }
+            None if is_required(name) => {}
+            None => continue,
+        }
+        whole.insert(name.clone(), stand_in(property));
+        mended.push(name.clone());
+    }
+    mended.extend(entries.into_iter().map(|(name, _)| name).filter(|name| !properties.contains_key(name)));
+    (whole, mended)
+}
+
+/// A value that fits a schema, if only just.
+fn stand_in(schema: &Value) -> Value {
+    if schema.get("writeOnly") == Some(&Value::Bool(true)) {
+        return json!({ REFERENCE: "stand-in" });
+    }
+    let first = |name: &str| schema.get(name).and_then(Value::as_array).and_then(|branches| branches.first());
+    if let Some(branch) = first("anyOf").or_else(|| first("oneOf")) {
+        return stand_in(branch);
+    }
+    if let Some(only) = schema.get("const").or_else(|| first("enum")) {
+        return only.clone();
+    }
+    match (types(schema).first(), schema.get("format").and_then(Value::as_str)) {
+        (_, Some("uri")) => json!("https://stand-in.invalid/"),
+        (_, Some("duration")) => json!("1s"),
+        (Some(&"string"), _) => json!("stand-in"),
+        (Some(&("integer" | "number")), _) => schema.get("minimum").cloned().unwrap_or_else(|| json!(0)),
+        (Some(&"boolean"), _) => json!(false),
+        (Some(&"array"), _) => json!([]),
+        (Some(&"object"), _) => json!({}),
+        _ => Value::Null,
     }
 }
 
@@ -240,17 +292,23 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// How a value of the wanted kind is written.
 fn hint(schema: &Value) -> String {
-    if types(schema).contains(&"string") && schema.get("format").and_then(Value::as_str) == Some("duration") {
-        return "write it with a unit, as `500ms`, `10s` or `5m`".to_owned();
-    }
-    String::new()
+    let format = schema.get("format").and_then(Value::as_str);
+    let hint = match (types(schema).into_iter().find(|name| *name != "null"), format) {
+        (_, Some("duration")) => "write it with a unit, as `500ms`, `10s` or `5m`",
+        (Some("string"), _) => "put quotes around what is meant as text",
+        (Some("integer" | "number"), _) => "write a number, without quotes",
+        (Some("boolean"), _) => "write true or false, without quotes",
+        (Some("array"), _) => "write it as `[one, two]`, or one entry a line, each after `- `",
+        (Some("object"), _) => "write it as `{name: value}`, or one `name: value` a line, indented",
+        _ => "",
+    };
+    hint.to_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn problems(schema: &Value, value: &Value) -> Vec<String> {
@@ -289,7 +347,10 @@ mod tests {
             problems(&schema, &json!("plian")),
             [": `plian` is none of markdown, plain (did you mean `plain`?)"]
         );
-        assert_eq!(problems(&schema, &json!(1)), [": expected one of markdown, plain, found a number ()"]);
+        assert_eq!(
+            problems(&schema, &json!(1)),
+            [": expected one of markdown, plain, found a number (write one of markdown, plain)"]
+        );
     }
 
     #[test]
@@ -303,7 +364,10 @@ mod tests {
             problems(&schema, &json!({ "wran": 1 })),
             ["/wran: unknown key `wran` (did you mean `warn`?)"]
         );
-        assert_eq!(problems(&schema, &json!("x")), [": expected a whole number or a mapping, found text ()"]);
+        assert_eq!(
+            problems(&schema, &json!("x")),
+            [": expected a whole number or a mapping, found text (write a number, without quotes)"]
+        );
         let nested = json!({ "anyOf": [{ "anyOf": [{ "type": "integer" }, { "type": "string" }] }, schema] });
         assert_eq!(problems(&nested, &json!({ "wran": 1 })), problems(&schema, &json!({ "wran": 1 })));
     }
@@ -312,7 +376,10 @@ mod tests {
     fn a_secret_is_never_quoted() {
         let schema = json!({ "type": "string", "writeOnly": true });
         assert_eq!(problems(&schema, &json!({ "$secret": "x/token" })), [""; 0]);
-        assert_eq!(problems(&schema, &json!("canary")), [": a secret's value must not enter the guest ()"]);
+        assert_eq!(
+            problems(&schema, &json!("canary")),
+            [": a secret's value must not enter the guest (put the secret, or `${NAME}`, in quotes)"]
+        );
     }
 
     #[test]

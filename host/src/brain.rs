@@ -27,6 +27,11 @@ pub const CALL_DEADLINE: Duration = Duration::from_millis(250);
 /// No instance has more memory: 64 MiB.
 pub const MEMORY_CAP: usize = 64 << 20;
 
+/// What else an instance may have: a component of one module needs a handful of each.
+const MOST_TABLES: usize = 4;
+const MOST_TABLE_ELEMENTS: usize = 100_000;
+const MOST_INSTANCES: usize = 16;
+
 /// A component is no larger: 64 MiB.
 const LARGEST_COMPONENT: usize = 64 << 20;
 
@@ -76,9 +81,9 @@ struct Bounds {
 /// It holds instances that are not in use: each call takes one, or makes one, and puts it back. No state of
 /// the retry policy lives in them, so any instance can serve any call.
 pub struct Dispatcher {
+    idle: Mutex<Vec<Session>>,
     brain: Brain,
     config: String,
-    idle: Mutex<Vec<Session>>,
 }
 
 struct Session {
@@ -175,7 +180,14 @@ impl Brain {
     }
 
     fn instantiate(&self) -> Result<(Store<Bounds>, Notifier), Fault> {
-        let limits = StoreLimitsBuilder::new().memory_size(MEMORY_CAP).trap_on_grow_failure(true).build();
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(MEMORY_CAP)
+            .memories(1)
+            .tables(MOST_TABLES)
+            .table_elements(MOST_TABLE_ELEMENTS)
+            .instances(MOST_INSTANCES)
+            .trap_on_grow_failure(true)
+            .build();
         let mut store = Store::new(&self.inner.engine, Bounds { limits });
         store.limiter(|bounds| &mut bounds.limits);
         let bindings = self.bounded(&mut store, |store| self.inner.pre.instantiate(store))?;

@@ -1,6 +1,7 @@
 //! The commands: what they take, and where each is.
 
-use std::io::{self, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -8,7 +9,7 @@ use clap::{Parser, Subcommand};
 use nuncio::brain::{self, Brain, BrainError, Fault};
 use nuncio::config::Config;
 use nuncio::config::report::Report;
-use nuncio::environment::ProcessEnvironment;
+use nuncio::environment::{Environment, ProcessEnvironment};
 use nuncio::{Builder, Nuncio, StartError};
 
 mod check;
@@ -26,6 +27,9 @@ const DEFAULT_CONFIGS: [&str; 3] = ["nuncio.yml", "nuncio.yaml", "/etc/nuncio/nu
 
 /// A configuration file is no larger: 1 MiB.
 const LARGEST_CONFIG: u64 = 1 << 20;
+
+/// A component is no larger: 64 MiB.
+const LARGEST_COMPONENT: u64 = 64 << 20;
 
 /// Delivers notifications to many services, retries what fails, and says what became of each.
 ///
@@ -99,10 +103,11 @@ enum Failure {
 
 /// Runs a command.
 pub async fn run(arguments: Arguments) -> ExitCode {
-    let component = match arguments.component.as_deref().map(read_component).transpose() {
-        Ok(component) => component,
-        Err(failure) => return failure.report(),
-    };
+    let component =
+        match arguments.component.as_deref().map(|path| read_file(path, LARGEST_COMPONENT)).transpose() {
+            Ok(component) => component,
+            Err(failure) => return failure.report(),
+        };
     let done = match arguments.command {
         Command::Send(arguments) => send::run(arguments, component).await,
         Command::Serve(arguments) => serve::run(arguments, component).await,
@@ -123,7 +128,8 @@ pub fn start_log(verbose: u8) {
         1 => "nuncio=debug",
         _ => "trace",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("NUNCIO_LOG").unwrap_or_else(|_| level.into());
+    let wanted = ProcessEnvironment.var("NUNCIO_LOG").and_then(|filter| filter.parse().ok());
+    let filter = wanted.unwrap_or_else(|| tracing_subscriber::EnvFilter::from(level));
     let is_terminal = io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(is_terminal).init();
 }
@@ -141,13 +147,14 @@ impl ConfigFile {
             ));
         };
         let name = path.display().to_string();
-        let size = std::fs::metadata(&path).map(|metadata| metadata.len());
-        if size.is_ok_and(|size| size > LARGEST_CONFIG) {
-            return Err(Failure::Usage(format!("{name} is larger than 1 MiB")));
-        }
-        match std::fs::read_to_string(&path) {
+        match String::from_utf8(read_file(&path, LARGEST_CONFIG)?) {
             Ok(text) => Ok((name, text)),
-            Err(error) => Err(Failure::Usage(format!("cannot read {name}: {error}"))),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                Err(Failure::Usage(format!(
+                    "{name} is not UTF-8, from byte {at} on\n  help: save it as UTF-8"
+                )))
+            }
         }
     }
 
@@ -174,8 +181,16 @@ fn load_brain(component: Option<Vec<u8>>) -> Result<Brain, Failure> {
     Ok(Brain::new(component.as_deref().unwrap_or(brain::EMBEDDED))?)
 }
 
-fn read_component(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| Failure::Usage(format!("cannot read {}: {error}", path.display())))
+/// A file of at most so many bytes, whatever kind of file it is.
+fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, Failure> {
+    let name = path.display();
+    let cannot = |error: io::Error| Failure::Usage(format!("cannot read {name}: {error}"));
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(cannot)?;
+    if bytes.len() as u64 > most {
+        return Err(Failure::Usage(format!("{name} is larger than {} MiB", most >> 20)));
+    }
+    Ok(bytes)
 }
 
 /// Prints to standard output; a reader that went away is no error worth a word.

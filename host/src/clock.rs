@@ -3,8 +3,8 @@
 //! The one module that reads a clock: everything else is handed a [`Clock`], so that a test or a
 //! simulation runs hours in milliseconds and sees the same thing each time.
 //!
-//! Instants are wall-clock milliseconds, because they must mean something after a restart; waits are
-//! monotonic, so that a wall clock that jumps neither storms nor stalls.
+//! Instants are wall-clock milliseconds, because they must mean something after a restart; a wait, once
+//! begun, is monotonic.
 #![expect(clippy::disallowed_methods, reason = "this is the clock")]
 
 use std::collections::BTreeMap;

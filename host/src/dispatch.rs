@@ -33,6 +33,12 @@ pub(crate) use attempt::Sender;
 /// How often the guest may fail a delivery before it is given up.
 const MOST_FAULTS: u32 = 3;
 
+/// Why a delivery ends that the guest broke off at every time.
+const GUEST_TRAP: &str = "guest-trap";
+
+/// Why a delivery ends for which the guest described no request that can be sent.
+const GUEST_INVALID: &str = "guest-invalid";
+
 /// How long a delivery waits after the guest failed it, and at least where the guest parks it.
 const AFTER_A_FAULT_MS: u64 = 1_000;
 
@@ -124,7 +130,7 @@ impl Dispatch {
         mut handed: mpsc::Receiver<Handed>,
         mut asked: mpsc::Receiver<Question>,
     ) {
-        let mut ending: Option<(UnixMs, oneshot::Sender<Remains>)> = None;
+        let mut ending: Option<(UnixMs, Vec<oneshot::Sender<Remains>>)> = None;
         loop {
             self.start_due();
             if handed.is_empty() {
@@ -145,13 +151,17 @@ impl Dispatch {
                 Wake::Asked(Question::Shutdown(grace, reply)) => {
                     handed.close();
                     let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-                    ending = Some((self.clock.now().saturating_add(grace), reply));
+                    let until = self.clock.now().saturating_add(grace);
+                    // Of two shutdowns the more impatient one counts, and both hear what was left.
+                    let (sooner, mut replies) = ending.unwrap_or((until, Vec::new()));
+                    replies.push(reply);
+                    ending = Some((until.min(sooner), replies));
                 }
                 Wake::Asked(question) => self.answer(question),
                 Wake::GraceOver | Wake::Abandoned => break,
             }
         }
-        self.end(ending.map(|(_, reply)| reply));
+        self.end(ending.map(|(_, replies)| replies).unwrap_or_default());
     }
 
     async fn next_wake(
@@ -179,8 +189,9 @@ impl Dispatch {
             }
         };
         let is_flying = !self.attempts.is_empty();
+        // Every branch can be dropped without a loss, and none is put before the others, so that neither
+        // hand-in nor a question starves under load.
         tokio::select! {
-            biased;
             () = grace_over, if is_ending => Wake::GraceOver,
             Some(settled) = self.attempts.join_next_with_id(), if is_flying => Wake::Settled(settled),
             () = due, if has_due => Wake::Due,
@@ -231,7 +242,7 @@ impl Dispatch {
         // A lane that does not exist: only a guest that invents targets gets here.
         let lane = self.lanes.get(&item.delivery.target).copied().unwrap_or(usize::MAX);
         if let Some(item) = self.schedule.push(lane, due, item) {
-            self.finish(item, State::Dead, "guest-invalid: no such target".to_owned());
+            self.finish(item, State::Dead, format!("{GUEST_INVALID}: no such target"));
         }
     }
 
@@ -239,19 +250,20 @@ impl Dispatch {
 
     fn start_due(&mut self) {
         let now = self.clock.now();
-        while let Some((lane, item)) = self.schedule.take(now) {
+        while let Some((lane, item)) = self.schedule.peek(now) {
             let endpoint = self.endpoint(lane);
-            match self.dispatcher.admit(&item.delivery.target, endpoint, now) {
-                Ok(Admission::Send) => self.start(lane, item, now),
-                Ok(Admission::Wait(until)) => {
-                    self.schedule.finish(lane);
-                    // A guest that says "wait" and means "now" would turn the loop in circles.
-                    self.schedule.hold(lane, until.max(now.saturating_add(1)));
-                    self.enqueue(now, item);
-                }
+            let admission = self.dispatcher.admit(&item.delivery.target, endpoint, now);
+            if let Ok(Admission::Wait(until)) = admission {
+                // A guest that says "wait" and means "now" would turn the loop in circles.
+                self.schedule.hold(lane, until.max(now.saturating_add(1)));
+                continue;
+            }
+            let Some((lane, item)) = self.schedule.take(now) else { return };
+            match admission {
+                Ok(_) => self.start(lane, item, now),
                 Err(fault) => {
                     self.schedule.finish(lane);
-                    self.fail(item, now, "guest-trap", &fault.to_string());
+                    self.fail(item, now, GUEST_TRAP, &fault.to_string());
                 }
             }
         }
@@ -274,7 +286,7 @@ impl Dispatch {
     fn settle(&mut self, settled: Result<(Id, Attempted), JoinError>) {
         let (id, attempted) = match settled {
             Ok((id, attempted)) => (id, attempted),
-            Err(error) => (error.id(), Attempted::Broken(format!("the attempt broke off: {error}"))),
+            Err(error) => (error.id(), Attempted::Lost(error.to_string())),
         };
         let Some((lane, item)) = self.flying.remove(&id) else { return };
         self.schedule.finish(lane);
@@ -287,12 +299,13 @@ impl Dispatch {
                     self.dispatcher.judge(target, attempt, &outcome, endpoint, now, self.entropy.number());
                 match judged {
                     Ok(judgement) => self.follow(lane, item, judgement, parts, now),
-                    Err(fault) => self.fail(item, now, "guest-trap", &fault.to_string()),
+                    Err(fault) => self.fail(item, now, GUEST_TRAP, &fault.to_string()),
                 }
             }
             Attempted::Refused(reason) => self.finish(item, State::Dead, reason),
-            Attempted::Trapped(fault) => self.fail(item, now, "guest-trap", &fault.to_string()),
-            Attempted::Broken(what) => self.fail(item, now, "guest-invalid", &what),
+            Attempted::Trapped(fault) => self.fail(item, now, GUEST_TRAP, &fault.to_string()),
+            Attempted::Broken(what) => self.fail(item, now, GUEST_INVALID, &what),
+            Attempted::Lost(what) => self.fail(item, now, "attempt-lost", &what),
         }
     }
 
@@ -306,6 +319,8 @@ impl Dispatch {
             Verdict::Delivered => {
                 item.delivery.parts = item.delivery.parts.saturating_add(1);
                 item.delivery.attempts = item.delivery.attempts.saturating_add(1);
+                // The next request has its own retries.
+                item.delivery.tried = 0;
                 if item.delivery.parts >= parts {
                     self.finish(item, State::Delivered, detail);
                 } else {
@@ -315,6 +330,7 @@ impl Dispatch {
             }
             Verdict::Retry(at) => {
                 item.delivery.attempts = item.delivery.attempts.saturating_add(1);
+                item.delivery.tried = item.delivery.tried.saturating_add(1);
                 let due = at.max(now.saturating_add(1));
                 self.wait(item, due, Some(judgement.class), detail);
             }
@@ -378,9 +394,12 @@ impl Dispatch {
                     ..self.stats
                 });
             }
-            Question::Idle(reply) => self.waiting_for_idle.push(reply),
-            // Two shutdowns: the first one counts.
-            Question::Shutdown(_, reply) => drop(reply),
+            Question::Idle(reply) => {
+                self.waiting_for_idle.retain(|waiting| !waiting.is_closed());
+                self.waiting_for_idle.push(reply);
+            }
+            // The loop itself takes this one.
+            Question::Shutdown(..) => {}
         }
     }
 
@@ -398,13 +417,13 @@ impl Dispatch {
         self.schedule.in_flight() == 0 && self.schedule.next_due().is_none_or(|next| next > instant)
     }
 
-    fn end(self, reply: Option<oneshot::Sender<Remains>>) {
+    fn end(self, replies: Vec<oneshot::Sender<Remains>>) {
         let flying = self.flying.values().map(|(_, item)| item);
         for item in self.schedule.iter().chain(flying) {
             tracing::warn!(id = %item.notification.id, target = %item.delivery.target, "left undelivered");
         }
         let remains = Remains { waiting: self.schedule.waiting(), in_flight: self.flying.len() };
-        if let Some(reply) = reply {
+        for reply in replies {
             let _ = reply.send(remains);
         }
     }
@@ -438,7 +457,7 @@ impl Dispatch {
 impl Item {
     fn attempt(&self, now: UnixMs) -> Attempt {
         Attempt {
-            number: self.delivery.attempts,
+            number: self.delivery.tried,
             first_tried: self.delivery.first_tried.unwrap_or(now),
             level: self.notification.level,
         }

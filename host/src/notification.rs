@@ -2,8 +2,11 @@
 
 use crate::contract::{Body, Field, Level, Notification};
 
-/// A notification is no larger, all its texts together: 256 KiB.
+/// A notification is no larger, all its texts together and what lists take: 256 KiB.
 pub const LARGEST_NOTIFICATION: usize = 256 << 10;
+
+/// What an entry of a list takes beside its text, in bytes.
+const ENTRY: usize = 24;
 
 impl Notification {
     /// A notification with a title and nothing else. It gets its id and its time when it is handed in.
@@ -75,15 +78,18 @@ impl Notification {
         self
     }
 
-    /// The size of all its texts together, in bytes.
+    /// What it takes in memory, in bytes: all its texts together, and what each entry of a list takes beside
+    /// its text.
     #[must_use]
     pub fn size(&self) -> usize {
         let body = match &self.body {
             Body::Text(text) => text.len(),
-            Body::Items(items) => items.iter().map(String::len).sum(),
-            Body::Fields(fields) => fields.iter().map(|field| field.name.len() + field.value.len()).sum(),
+            Body::Items(items) => items.iter().map(|item| ENTRY + item.len()).sum(),
+            Body::Fields(fields) => {
+                fields.iter().map(|field| 2 * ENTRY + field.name.len() + field.value.len()).sum()
+            }
         };
-        let names: usize = self.to.iter().chain(&self.tags).map(String::len).sum();
+        let names: usize = self.to.iter().chain(&self.tags).map(|name| ENTRY + name.len()).sum();
         self.id.len() + self.title.len() + body + names + self.link.as_ref().map_or(0, String::len)
     }
 }

@@ -74,7 +74,11 @@ pub enum NotifyError {
     /// The notification is larger than [`LARGEST_NOTIFICATION`].
     #[error("the notification has {0} bytes; at most {LARGEST_NOTIFICATION} are taken")]
     TooLarge(usize),
-    /// The queue cannot be written; try again later.
+    /// The caller's id is longer than 255 bytes or has other characters than visible ASCII: receivers get it
+    /// in a header.
+    #[error("the id is not 1 to 255 visible ASCII characters")]
+    InvalidId,
+    /// The queue takes nothing now, or has a notification of this id.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The guest broke off when it was asked where the notification goes.
@@ -252,7 +256,7 @@ impl Nuncio {
 
     /// Hands in a notification. Never waits: a full buffer is an error at once.
     ///
-    /// The notification gets an id if it has none, and the present time. The result can be dropped; await
+    /// The notification gets an id if it has none, and the present time. An id must be new. The result can be dropped; await
     /// [`Ticket::accepted`] to know that the notification is in the queue.
     ///
     /// # Errors
@@ -262,6 +266,9 @@ impl Nuncio {
         notification.at = self.clock.now();
         if notification.id.is_empty() {
             notification.id = self.entropy.id(notification.at);
+        }
+        if notification.id.len() > 255 || !notification.id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(NotifyError::InvalidId);
         }
         let size = notification.size();
         if size > LARGEST_NOTIFICATION {
@@ -312,7 +319,8 @@ impl Nuncio {
         self.ask(Question::Idle).await.flatten()
     }
 
-    /// Waits until everything that was handed in has ended as delivered or dead, retries and all.
+    /// Waits until nothing is left: everything that was handed in has ended as delivered or dead, retries and
+    /// all, or the dispatcher has ended. While others keep handing in, that moment may never come.
     pub async fn flush(&self) {
         while let Some(due) = self.idle().await {
             let wait = due.saturating_sub(self.clock.now());
@@ -322,9 +330,10 @@ impl Nuncio {
 
     /// Takes nothing more, goes on for at most `grace`, and says what was left. Ends sooner where nothing
     /// is left that could be done within `grace`.
-    pub async fn shutdown(&self, grace: Duration) -> Remains {
-        let ended = self.ask(|reply| Question::Shutdown(grace, reply)).await;
-        ended.unwrap_or(Remains { waiting: 0, in_flight: 0 })
+    ///
+    /// Of two shutdowns the more impatient one counts. `None` where the dispatcher had ended before.
+    pub async fn shutdown(&self, grace: Duration) -> Option<Remains> {
+        self.ask(|reply| Question::Shutdown(grace, reply)).await
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {

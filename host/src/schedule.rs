@@ -72,12 +72,19 @@ impl<T> Schedule<T> {
         None
     }
 
-    /// Takes out an item that may run now; it counts as in flight until [`Schedule::finish`].
-    pub fn take(&mut self, now: UnixMs) -> Option<(usize, T)> {
+    /// The item that [`Schedule::take`] would take out now, and its lane.
+    #[must_use]
+    pub fn peek(&self, now: UnixMs) -> Option<(usize, &T)> {
         if self.in_flight >= self.concurrency.in_all {
             return None;
         }
         let (_, lane) = self.ready.first().copied().filter(|(at, _)| *at <= now)?;
+        self.lanes.get(lane)?.waiting.first_key_value().map(|(_, item)| (lane, item))
+    }
+
+    /// Takes out an item that may run now; it counts as in flight until [`Schedule::finish`].
+    pub fn take(&mut self, now: UnixMs) -> Option<(usize, T)> {
+        let (lane, _) = self.peek(now)?;
         let slot = self.lanes.get_mut(lane)?;
         let (_, item) = slot.waiting.pop_first()?;
         slot.in_flight += 1;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use url::Origin;
+use url::{Origin, Url};
 
 use crate::contract::Escape;
 
@@ -16,6 +16,9 @@ pub const MASK: &str = "***";
 
 /// A value shorter than this is not blotted out of other text: it would stand there by chance.
 const SHORTEST_REDACTED: usize = 4;
+
+/// A step of a secret URL's path that is shorter than this identifies nobody: `api`, `hooks`.
+const SHORTEST_STEP: usize = 8;
 
 /// The secrets of every target of one configuration.
 #[derive(Default)]
@@ -27,6 +30,8 @@ pub struct Secrets {
 struct Target {
     values: HashMap<String, SecretString>,
     origins: Vec<Origin>,
+    /// Every text that would give a value away, the longest first.
+    traces: Vec<String>,
 }
 
 impl Secrets {
@@ -34,7 +39,10 @@ impl Secrets {
     /// the name by which the guest knows it.
     pub fn keep(&mut self, target: &str, setting: &str, value: SecretString) -> String {
         let name = format!("{target}/{setting}");
-        self.targets.entry(target.to_owned()).or_default().values.insert(name.clone(), value);
+        let target = self.targets.entry(target.to_owned()).or_default();
+        target.traces.extend(traces(value.expose_secret()));
+        sort(&mut target.traces);
+        target.values.insert(name.clone(), value);
         name
     }
 
@@ -59,27 +67,60 @@ impl Secrets {
         self.targets.get(target).is_some_and(|target| target.origins.contains(origin))
     }
 
-    /// The text with every secret of a target blotted out, as it is or in any escape a request could have
-    /// carried it in. Values of fewer than 4 bytes stay.
+    /// The text with every secret of a target blotted out: as it is, in any escape a request could have
+    /// carried it in, and, of a secret URL, its path and what identifies it in the path. `derived` is what a
+    /// request carried that was computed from secrets. Values of fewer than 4 bytes stay.
     #[must_use]
-    pub fn redact(&self, target: &str, text: &[u8]) -> Vec<u8> {
-        let mut text = text.to_vec();
-        let Some(target) = self.targets.get(target) else { return text };
-        let mut forms: Vec<String> = target
-            .values
-            .values()
-            .map(ExposeSecret::expose_secret)
-            .filter(|value| value.len() >= SHORTEST_REDACTED)
-            .flat_map(|value| [Escape::Verbatim, Escape::Percent, Escape::Json].map(|e| escape(value, e)))
-            .collect();
-        // The longest first, so that a secret inside another does not leave the rest of it standing.
-        forms.sort_unstable_by_key(|form| std::cmp::Reverse(form.len()));
-        forms.dedup();
-        for form in forms {
-            text = replace(&text, form.as_bytes(), MASK.as_bytes());
-        }
-        text
+    pub fn redact(&self, target: &str, derived: &[String], text: &[u8]) -> Vec<u8> {
+        let mut traces: Vec<String> = derived.iter().filter(|text| is_telling(text)).cloned().collect();
+        traces.extend(self.targets.get(target).into_iter().flat_map(|target| target.traces.iter().cloned()));
+        sort(&mut traces);
+        traces.iter().fold(text.to_vec(), |text, trace| replace(&text, trace.as_bytes(), MASK.as_bytes()))
     }
+}
+
+/// Every text that would give a value away.
+fn traces(value: &str) -> Vec<String> {
+    let mut values = vec![value.to_owned()];
+    if let Ok(url) = Url::parse(value)
+        && url.has_host()
+    {
+        let query = url.query().unwrap_or_default();
+        let (path, whole) =
+            (url.path(), url.path().to_owned() + if query.is_empty() { "" } else { "?" } + query);
+        values.extend([whole, query.to_owned()].into_iter().filter(|part| part.len() > SHORTEST_REDACTED));
+        values.extend(path.split('/').filter(|step| step.len() >= SHORTEST_STEP).map(ToOwned::to_owned));
+    }
+    let forms = |value: &String| {
+        let percent = escape(value, Escape::Percent);
+        let json = escape(value, Escape::Json);
+        // Some write `%2f` for `%2F`, `+` for a space, and `\/` for a slash.
+        let plus = percent.replace("%20", "+");
+        let slashes = json.replace('/', "\\/");
+        [value.clone(), lower_hex(&percent), percent, plus, json, slashes]
+    };
+    values.iter().filter(|value| is_telling(value)).flat_map(forms).collect()
+}
+
+fn is_telling(value: &str) -> bool {
+    value.len() >= SHORTEST_REDACTED
+}
+
+/// The longest first, so that a secret inside another does not leave the rest of it standing.
+fn sort(traces: &mut Vec<String>) {
+    traces.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    traces.dedup();
+}
+
+/// Percent-encoded text with its escapes in lower case.
+fn lower_hex(percent: &str) -> String {
+    let mut pieces = percent.split('%');
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (escape, rest) = piece.split_at_checked(2).unwrap_or((piece, ""));
+        text += &format!("%{}{rest}", escape.to_ascii_lowercase());
+    }
+    text
 }
 
 impl fmt::Debug for Secrets {
@@ -155,7 +196,37 @@ mod tests {
     fn an_echoed_secret_is_blotted_out_in_every_escape() {
         let secrets = kept("a b\"c/d");
         let echo = br#"raw a b"c/d, url a%20b%22c%2Fd, json a b\"c/d."#;
-        assert_eq!(String::from_utf8(secrets.redact("phone", echo)).unwrap(), "raw ***, url ***, json ***.");
+        let redacted = String::from_utf8(secrets.redact("phone", &[], echo)).unwrap();
+        assert_eq!(redacted, "raw ***, url ***, json ***.");
+    }
+
+    #[test]
+    fn other_ways_to_escape_a_secret_are_known_too() {
+        let secrets = kept("a b\"c/d");
+        let echo = br#"lower a%20b%22c%2fd, form a+b%22c%2Fd, php a b\"c\/d."#;
+        let redacted = String::from_utf8(secrets.redact("phone", &[], echo)).unwrap();
+        assert_eq!(redacted, "lower ***, form ***, php ***.");
+    }
+
+    #[test]
+    fn what_identifies_a_secret_url_is_blotted_out_wherever_it_stands() {
+        let secrets = kept("http://hooks.example/api/T0ken-part?sig=s3cr3t");
+        for echo in [
+            "Location: https://hooks.example/api/T0ken-part?sig=s3cr3t",
+            "Cannot POST /api/T0ken-part?sig=s3cr3t",
+            "{\"path\":\"\\/api\\/T0ken-part\"}",
+            "unknown hook T0ken-part",
+        ] {
+            let redacted = String::from_utf8(secrets.redact("phone", &[], echo.as_bytes())).unwrap();
+            assert!(!redacted.contains("T0ken-part") && !redacted.contains("s3cr3t"), "{redacted}");
+        }
+    }
+
+    #[test]
+    fn what_was_computed_from_secrets_is_blotted_out() {
+        let derived = ["dXNlcjpzZWNyZXQ=".to_owned()];
+        let echo = b"bad credentials Basic dXNlcjpzZWNyZXQ=";
+        assert_eq!(Secrets::default().redact("phone", &derived, echo), b"bad credentials Basic ***");
     }
 
     #[test]

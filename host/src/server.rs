@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use nuncio::contract::{Choice, Decision, Diagnostic};
+use nuncio::store::StoreError;
 use nuncio::{NotifyError, Nuncio, Receipt};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -36,6 +37,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many clients are served at once; others wait.
 const CONNECTIONS: usize = 512;
+
+/// How many problems with one notification are spelled out.
+const MOST_PROBLEMS: usize = 20;
 
 /// How long connections may go on after the server was told to stop.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -76,18 +80,22 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, mut stop: watch::
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
-        let stream = tokio::select! {
+        let next = async {
+            let permit = Arc::clone(&connections).acquire_owned().await;
+            (listener.accept().await, permit)
+        };
+        let (accepted, permit) = tokio::select! {
             _ = stop.changed() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Out of file descriptors, most likely; they come back when connections end.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
+            next = next => next,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely; they come back when connections end.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
         };
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LARGEST_HEAD);
@@ -125,6 +133,10 @@ fn router(server: Arc<Server>) -> Router {
 const PATHS: &str = "POST /v1/notifications, GET /v1/notifications/{id}, GET /healthz";
 
 async fn require_token(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
+    if server.tokens.is_empty() && !names_this_machine(request.headers()) {
+        let hint = "ask for it by its address or as `localhost`, or set `server.tokens`";
+        return refuse(StatusCode::FORBIDDEN, "foreign-host", "this Host is not this machine", hint);
+    }
     if server.is_allowed(request.headers()) {
         return next.run(request).await;
     }
@@ -133,6 +145,18 @@ async fn require_token(State(server): State<Arc<Server>>, request: Request, next
         refuse(StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed, and this is none", hint);
     response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
     response
+}
+
+/// Whether Host is an address or `localhost`. A web page can have its own name lead to this machine, and its
+/// browser would then let it talk to us as to its own server; only its Host gives it away.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let host = host.to_str().unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
+    });
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
 }
 
 async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body) -> Response {
@@ -156,7 +180,7 @@ async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body)
             let (message, hint) = describe(&problems);
             return refuse(StatusCode::BAD_REQUEST, "invalid-notification", &message, &hint);
         }
-        Err(fault) => return refuse(StatusCode::BAD_REQUEST, "guest-trap", &fault.to_string(), ""),
+        Err(fault) => return unavailable(&fault.into()),
     };
     let accepted = match server.nuncio.notify(notification) {
         Ok(ticket) => ticket.accepted().await,
@@ -184,7 +208,12 @@ pub fn unknown(receipt: &Receipt) -> impl Iterator<Item = &Decision> {
     receipt.decisions.iter().filter(|decision| decision.choice == Choice::Unknown)
 }
 
-async fn show(State(server): State<Arc<Server>>, Path(id): Path<String>) -> Response {
+async fn show(
+    State(server): State<Arc<Server>>,
+    id: Result<Path<String>, axum::extract::rejection::PathRejection>,
+) -> Response {
+    // An id that is not even text is nobody's.
+    let id = id.map(|Path(id)| id).unwrap_or_default();
     match server.nuncio.find(&id).await {
         Ok(Some(record)) => {
             let answer = json!({ "id": id, "deliveries": record.deliveries });
@@ -244,13 +273,16 @@ fn unavailable(error: &NotifyError) -> Response {
     let message = error.to_string();
     let (status, code) = match error {
         NotifyError::Full => (StatusCode::TOO_MANY_REQUESTS, "buffer-full"),
+        NotifyError::Store(StoreError::Full) => (StatusCode::TOO_MANY_REQUESTS, "queue-full"),
+        NotifyError::InvalidId => (StatusCode::BAD_REQUEST, "invalid-id"),
         NotifyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
         NotifyError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "shutting-down"),
-        NotifyError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable"),
+        NotifyError::Store(StoreError::Duplicate) => (StatusCode::CONFLICT, "duplicate-id"),
+        NotifyError::Store(StoreError::Broken(_)) => (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable"),
         NotifyError::Fault(_) => (StatusCode::INTERNAL_SERVER_ERROR, "guest-trap"),
     };
     let mut response = refuse(status, code, &message, "");
-    if matches!(error, NotifyError::Full | NotifyError::Store(_)) {
+    if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
     }
     response
@@ -267,9 +299,16 @@ pub fn describe(problems: &[Diagnostic]) -> (String, String) {
         "" => problem.problem.clone(),
         path => format!("{path}: {}", problem.problem),
     };
-    let messages: Vec<String> = problems.iter().map(message).collect();
-    let mut hints: Vec<&str> =
-        problems.iter().map(|p| p.hint.as_str()).filter(|hint| !hint.is_empty()).collect();
+    let mut messages: Vec<String> = problems.iter().take(MOST_PROBLEMS).map(message).collect();
+    if let Some(more) = problems.len().checked_sub(MOST_PROBLEMS).filter(|more| *more > 0) {
+        messages.push(format!("and {more} more"));
+    }
+    let mut hints: Vec<&str> = problems
+        .iter()
+        .take(MOST_PROBLEMS)
+        .map(|p| p.hint.as_str())
+        .filter(|hint| !hint.is_empty())
+        .collect();
     hints.dedup();
     (messages.join("; "), hints.join("; "))
 }

@@ -28,6 +28,9 @@ pub struct Delivery {
     /// When the first attempt began.
     #[serde(skip)]
     pub first_tried: Option<UnixMs>,
+    /// How many attempts there were of the request that is its turn.
+    #[serde(skip)]
+    pub tried: u32,
     /// How many of the requests it takes are delivered.
     #[serde(skip)]
     pub parts: u32,
@@ -59,10 +62,19 @@ pub struct Record {
     pub deliveries: Vec<Delivery>,
 }
 
-/// The store cannot do what it is there for. Nothing may be accepted until it can.
+/// The store cannot do what it is there for.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("the queue cannot be written: {0}")]
-pub struct StoreError(pub String);
+pub enum StoreError {
+    /// It holds as much as it may. There is room again when deliveries have ended.
+    #[error("the queue is full; try again later")]
+    Full,
+    /// It has a record of this id already.
+    #[error("a notification of this id was handed in already")]
+    Duplicate,
+    /// It cannot be read or written; this is why. Nothing may be accepted until it can.
+    #[error("the queue cannot be used: {0}")]
+    Broken(String),
+}
 
 /// A place that keeps records.
 pub trait Store: Send + 'static {
@@ -100,6 +112,7 @@ impl Delivery {
             attempts: 0,
             detail: String::new(),
             first_tried: None,
+            tried: 0,
             parts: 0,
             faults: 0,
         }

@@ -110,6 +110,9 @@ enum Content {
     Query(Payload),
 }
 
+/// The header that carries the notification's id.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 const METHODS: [&str; 4] = ["POST", "PUT", "PATCH", "GET"];
 
 impl Provider for Webhook {
@@ -174,6 +177,11 @@ impl Provider for Webhook {
     fn format(&self, notification: &Notification) -> Result<Vec<Request>, String> {
         let mut request = Request::new(self.method, self.url.segments());
         request.headers.clone_from(&self.headers);
+        // The same for every attempt, so that a receiver can tell a repetition (the name is that of the IETF
+        // draft httpapi-idempotency-key-header, and Stripe's).
+        if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY)) {
+            request.headers.push((IDEMPOTENCY_KEY.to_owned(), vec![notification.id.as_str().into()]));
+        }
         match &self.content {
             Content::Discord => {
                 let message = discord::Message::new(notification, self.format);

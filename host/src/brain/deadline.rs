@@ -32,10 +32,11 @@ pub(super) struct Ticking<'a>(&'a Ticker);
 struct Shared {
     calls: AtomicUsize,
     is_asleep: AtomicBool,
+    is_over: AtomicBool,
 }
 
 impl Ticker {
-    /// Starts the thread. It ends with the engine.
+    /// Starts the thread. It ends with this ticker, or with the engine.
     pub(super) fn start(engine: &Engine) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let run = {
@@ -64,13 +65,13 @@ impl Drop for Ticking<'_> {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        // So that a sleeping thread sees that its engine is gone.
+        self.shared.is_over.store(true, Ordering::SeqCst);
         self.thread.unpark();
     }
 }
 
 fn run(shared: &Shared, engine: &EngineWeak) {
-    loop {
+    while !shared.is_over.load(Ordering::SeqCst) {
         shared.is_asleep.store(true, Ordering::SeqCst);
         if shared.calls.load(Ordering::SeqCst) == 0 {
             thread::park();

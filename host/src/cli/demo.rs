@@ -7,8 +7,8 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use comfy_table::Table;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
 use console::Term;
 use nuncio::Nuncio;
 use nuncio::event::{Event, Happened};
@@ -63,9 +63,10 @@ pub(super) async fn run(_: &Arguments, component: Option<Vec<u8>>) -> Result<Exi
         board.show(event);
     }
     let remains = nuncio.shutdown(Duration::from_secs(1)).await;
-    let (delivered, total) = (board.count_delivered(), board.rows.len());
+    let is_left = remains.is_none_or(|remains| remains.waiting + remains.in_flight > 0);
+    let (delivered, total) = (board.count_delivered(), board.cells.len());
     let arrived = receivers.accepted();
-    let is_well = delivered == total && total == arrived && remains.waiting + remains.in_flight == 0;
+    let is_well = delivered == total && total == arrived && !is_left;
     board.finish();
     println!(
         "\n{delivered} of {total} deliveries arrived, {} of them after a retry; the receivers took {arrived} and refused {}.",
@@ -81,19 +82,21 @@ pub(super) async fn run(_: &Arguments, component: Option<Vec<u8>>) -> Result<Exi
     Err(Failure::Other("what was handed in and what arrived differ".to_owned()))
 }
 
-/// What is on the screen.
+/// What is on the screen: a row for each event, a column for each target.
 struct Board {
-    /// Where the picture is redrawn in place; elsewhere each event is a line.
+    /// Where the picture is redrawn in place; elsewhere each end is a line.
     term: Option<Term>,
     titles: HashMap<String, String>,
-    /// In the order in which they were queued.
-    rows: Vec<Row>,
+    /// The events, in the order in which they were queued.
+    events: Vec<String>,
+    /// The targets, likewise.
+    targets: Vec<String>,
+    cells: HashMap<(String, String), Cell>,
     drawn: usize,
 }
 
-struct Row {
-    id: String,
-    target: String,
+#[derive(Clone, Default)]
+struct Cell {
     state: String,
     attempts: u32,
     is_delivered: bool,
@@ -103,43 +106,48 @@ impl Board {
     fn new(introduction: String) -> Self {
         println!("{introduction}");
         let term = std::io::stdout().is_terminal().then(Term::stdout);
-        Self { term, titles: HashMap::new(), rows: Vec::new(), drawn: 0 }
+        let (titles, cells) = (HashMap::new(), HashMap::new());
+        Self { term, titles, events: Vec::new(), targets: Vec::new(), cells, drawn: 0 }
     }
 
     fn show(&mut self, event: Event) {
-        let known = self.rows.iter().position(|row| row.id == event.id && row.target == event.target);
-        let mut row = known.map_or_else(
-            || Row {
-                id: event.id.clone(),
-                target: event.target.clone(),
-                state: String::new(),
-                attempts: 0,
-                is_delivered: false,
-            },
-            |n| self.rows.remove(n),
-        );
-        row.state = match event.happened {
+        let Event { id, target, at, happened } = event;
+        let title = self.titles.get(&id).cloned().unwrap_or_default();
+        let say = |term: &Option<Term>, what: &str| {
+            if term.is_none() {
+                println!("{target:8} {title}: {what}");
+            }
+        };
+        let mut cell = self.cells.remove(&(id.clone(), target.clone())).unwrap_or_default();
+        cell.state = match happened {
             Happened::Queued => "queued".to_owned(),
             Happened::Started { attempt } => {
-                row.attempts = attempt;
+                cell.attempts = attempt;
                 "sending".to_owned()
             }
             Happened::Retrying { detail, due, .. } => {
-                let wait = due.saturating_sub(event.at);
-                format!("{detail}; again in {}.{} s", wait / 1_000, wait % 1_000 / 100)
+                let wait = due.saturating_sub(at);
+                let again = format!("again in {}.{} s", wait / 1_000, wait % 1_000 / 100);
+                say(&self.term, &format!("{detail}; {again}"));
+                again
             }
-            Happened::Delivered { .. } => {
-                row.is_delivered = true;
-                "delivered".to_owned()
+            Happened::Delivered { attempts } => {
+                cell.is_delivered = true;
+                let tries = if attempts > 1 { format!(", try {attempts}") } else { String::new() };
+                say(&self.term, &format!("delivered{tries}"));
+                format!("delivered{tries}")
             }
-            Happened::Dead { detail, .. } => format!("dead: {detail}"),
+            Happened::Dead { detail, .. } => {
+                say(&self.term, &format!("dead: {detail}"));
+                "dead".to_owned()
+            }
         };
-        if self.term.is_none() && !matches!(row.state.as_str(), "queued" | "sending") {
-            let title = self.titles.get(&row.id).map_or("", String::as_str);
-            println!("{:8} {title}: {} (attempt {})", row.target, row.state, row.attempts);
+        for (known, name) in [(&mut self.events, &id), (&mut self.targets, &target)] {
+            if !known.contains(name) {
+                known.push(name.clone());
+            }
         }
-        let place = known.unwrap_or(self.rows.len());
-        self.rows.insert(place, row);
+        self.cells.insert((id, target), cell);
         self.draw();
     }
 
@@ -162,19 +170,23 @@ impl Board {
 
     fn picture(&self) -> String {
         let mut table = Table::new();
-        table.load_style(UTF8_FULL_CONDENSED).set_header(["event", "target", "attempts", "state"]);
-        for row in &self.rows {
-            let title = self.titles.get(&row.id).cloned().unwrap_or_default();
-            table.add_row([title, row.target.clone(), row.attempts.to_string(), row.state.clone()]);
+        table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(["event"].into_iter().chain(self.targets.iter().map(String::as_str)));
+        for id in &self.events {
+            let title = self.titles.get(id).cloned().unwrap_or_default();
+            let state = |target: &String| {
+                self.cells.get(&(id.clone(), target.clone())).cloned().unwrap_or_default().state
+            };
+            table.add_row([title].into_iter().chain(self.targets.iter().map(state)));
         }
         table.to_string()
     }
 
     fn count_delivered(&self) -> usize {
-        self.rows.iter().filter(|row| row.is_delivered).count()
+        self.cells.values().filter(|cell| cell.is_delivered).count()
     }
 
     fn count_retried(&self) -> usize {
-        self.rows.iter().filter(|row| row.is_delivered && row.attempts > 1).count()
+        self.cells.values().filter(|cell| cell.is_delivered && cell.attempts > 1).count()
     }
 }

@@ -26,6 +26,8 @@ struct Explained {
     choice: &'static str,
     because: String,
     requests: Vec<MaskedRequest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 pub(super) fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
@@ -36,24 +38,25 @@ pub(super) fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<Ex
     let dispatcher = brain.dispatcher(config.guest_config())?;
     let attempt = Attempt { number: 0, first_tried: 0, level: notification.level };
     let explain = |decision: Decision| {
-        let requests = if decision.choice == Choice::Send {
-            let requests = dispatcher.format(&decision.target, &notification, attempt, 0)?;
-            let requests = requests.map_err(|why| Failure::Other(format!("{}: {why}", decision.target)))?;
+        let requests = || {
+            let requests = dispatcher.format(&decision.target, &notification, attempt, 0);
+            let requests = requests.map_err(|fault| fault.to_string())??;
             let mask = |request| masked(request, &decision.target, config.secrets());
-            let masked: Result<Vec<_>, _> = requests.iter().map(mask).collect();
-            masked.map_err(|refusal| Failure::Other(format!("{}: {refusal}", decision.target)))?
-        } else {
-            Vec::new()
+            requests.iter().map(mask).collect::<Result<Vec<_>, _>>().map_err(|refusal| refusal.to_string())
         };
+        let requests = if decision.choice == Choice::Send { requests() } else { Ok(Vec::new()) };
         let choice = match decision.choice {
             Choice::Send => "send",
             Choice::Skip => "skip",
             Choice::Unknown => "unknown",
         };
-        Ok(Explained { target: decision.target, choice, because: decision.because, requests })
+        let (requests, error) = match requests {
+            Ok(requests) => (requests, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        Explained { target: decision.target, choice, because: decision.because, requests, error }
     };
-    let explained: Vec<Explained> =
-        dispatcher.route(&notification)?.into_iter().map(explain).collect::<Result<_, Failure>>()?;
+    let explained: Vec<Explained> = dispatcher.route(&notification)?.into_iter().map(explain).collect();
     if arguments.json {
         super::print_json(&explained)?;
     } else {
@@ -65,6 +68,9 @@ pub(super) fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<Ex
 impl Explained {
     fn show(&self) -> String {
         let mut text = format!("{}: {}, because {}\n", self.target, self.choice, self.because);
+        if let Some(error) = &self.error {
+            text += &format!("    it cannot be sent: {error}\n");
+        }
         for request in &self.requests {
             text += &format!("\n    {} {}\n", request.method, request.url);
             for (name, value) in &request.headers {

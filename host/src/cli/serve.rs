@@ -8,7 +8,8 @@ use std::time::Duration;
 use nuncio::config::Config;
 use nuncio::environment::ProcessEnvironment;
 use nuncio::notification::LARGEST_NOTIFICATION;
-use nuncio::{Nuncio, Remains};
+use nuncio::store::StoreError;
+use nuncio::{NotifyError, Nuncio, Remains};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,6 +35,9 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = humantime::parse_duration)]
     grace: Duration,
 }
+
+/// How long a line waits before it is handed in again, while there is no room for it.
+const WHILE_FULL: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let (name, text) = arguments.file.read()?;
@@ -83,6 +87,9 @@ pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Res
         _ = terminate.recv() => nuncio.shutdown(Duration::ZERO).await,
         _ = interrupt.recv() => nuncio.shutdown(Duration::ZERO).await,
     };
+    let Some(remains) = remains else {
+        return Err(Failure::Other("the dispatcher had ended before".to_owned()));
+    };
     eprintln!("{}", describe(remains));
     Ok(ExitCode::SUCCESS)
 }
@@ -96,9 +103,8 @@ fn describe(remains: Remains) -> String {
     if waiting + in_flight == 0 {
         return "nuncio has stopped; nothing was left".to_owned();
     }
-    let waiting = super::count(waiting as u64, "delivery").replace("deliverys", "deliveries");
     format!(
-        "nuncio has stopped; left undelivered and lost, as the queue is in memory: {waiting} waiting, \
+        "nuncio has stopped; deliveries left, and lost, as the queue is in memory: {waiting} waiting, \
          {in_flight} broken off under way"
     )
 }
@@ -158,8 +164,20 @@ async fn take_line(nuncio: &Nuncio, line: &[u8]) -> Result<(), String> {
         let (message, hint) = server::describe(&problems);
         if hint.is_empty() { message } else { format!("{message} ({hint})") }
     })?;
-    let accepted = nuncio.notify(notification).map_err(|error| error.to_string())?.accepted().await;
-    let receipt = accepted.map_err(|error| error.to_string())?;
+    let receipt = loop {
+        let accepted = match nuncio.notify(notification.clone()) {
+            Ok(ticket) => ticket.accepted().await,
+            Err(error) => Err(error),
+        };
+        match accepted {
+            Ok(receipt) => break receipt,
+            // Standard input can wait.
+            Err(NotifyError::Full | NotifyError::Store(StoreError::Full)) => {
+                tokio::time::sleep(WHILE_FULL).await
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    };
     for unknown in server::unknown(&receipt) {
         eprintln!("warning: {}: {}", unknown.target, unknown.because);
     }

@@ -30,6 +30,8 @@ pub(super) enum Attempted {
     Trapped(Fault),
     /// The guest described what is no request.
     Broken(String),
+    /// The attempt itself broke off, which is a defect of the host's.
+    Lost(String),
 }
 
 /// What attempts need to be made.
@@ -67,19 +69,32 @@ impl Sender {
             Err(Refusal::Egress(reason)) => return Attempted::Refused(format!("egress-denied: {reason}")),
             Err(Refusal::Invalid(what)) => return Attempted::Broken(what),
         };
+        let derived = derived(&request);
         let exchange = self.egress.send(request, timeout).await;
         if let Some(detail) = exchange.detail {
             tracing::debug!(id = %notification.id, target, detail, "the exchange broke off");
         }
-        Attempted::Exchanged { outcome: self.redact(target, exchange.outcome), parts }
+        Attempted::Exchanged { outcome: self.redact(target, &derived, exchange.outcome), parts }
     }
 
-    fn redact(&self, target: &str, outcome: Outcome) -> Outcome {
+    fn redact(&self, target: &str, derived: &[String], outcome: Outcome) -> Outcome {
         let Outcome::Reply(mut reply) = outcome else { return outcome };
-        reply.body = self.secrets.redact(target, &reply.body);
+        reply.body = self.secrets.redact(target, derived, &reply.body);
         for (_, value) in &mut reply.headers {
-            *value = String::from_utf8_lossy(&self.secrets.redact(target, value.as_bytes())).into_owned();
+            let redacted = self.secrets.redact(target, derived, value.as_bytes());
+            *value = String::from_utf8_lossy(&redacted).into_owned();
         }
         Outcome::Reply(reply)
     }
+}
+
+/// What a request's headers carry that was computed from secrets, with and without the scheme in front.
+fn derived(request: &http::Request<bytes::Bytes>) -> Vec<String> {
+    let sensitive = request.headers().values().filter(|value| value.is_sensitive());
+    let texts = sensitive.filter_map(|value| value.to_str().ok());
+    texts
+        .flat_map(|text| [Some(text), text.split_once(' ').map(|(_, rest)| rest)])
+        .flatten()
+        .map(ToOwned::to_owned)
+        .collect()
 }

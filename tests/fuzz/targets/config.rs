@@ -1,0 +1,39 @@
+//! A configuration file: through the YAML reader, the substitution, the handling of secrets and the brain,
+//! native. Nothing may panic, and every position must be one of the text.
+#![no_main]
+
+use std::collections::HashMap;
+
+use libfuzzer_sys::fuzz_target;
+use nuncio::config::Config;
+use nuncio::contract::{Diagnostic, Place, Provider};
+use nuncio_guest::{config, diagnostic, provider};
+
+fuzz_target!(|text: &str| {
+    let entry = |entry: &provider::Entry| Provider {
+        name: entry.name.to_owned(),
+        summary: entry.summary.to_owned(),
+        settings_schema: config::target_schema(entry).to_string(),
+        example: entry.example.to_owned(),
+        origins: Vec::new(),
+    };
+    let providers: Vec<Provider> = provider::ALL.iter().map(entry).collect();
+    let found = |found: diagnostic::Diagnostic| Diagnostic {
+        path: found.path,
+        place: if found.place == diagnostic::Place::Key { Place::Key } else { Place::Value },
+        problem: found.problem,
+        hint: found.hint,
+    };
+    let check = |json: &str| match config::Config::read(json) {
+        Ok(_) => Ok(()),
+        Err(problems) => Err(problems.into_iter().map(found).collect()),
+    };
+    let environment = HashMap::from([("SET".to_owned(), "https://example.org/canary".to_owned())]);
+    if let Err(report) = Config::read("fuzz.yml", text, &environment, &providers, &check) {
+        assert!(!report.lines().is_empty());
+        let _ = report.to_string();
+        for problem in report.problems() {
+            assert!(problem.span.clone().is_none_or(|span| text.get(span).is_some()));
+        }
+    }
+});

@@ -69,6 +69,7 @@ fn require_target() -> Result<(), String> {
     Err(format!("the Rust target {TARGET} is not installed; run: rustup target add {TARGET}"))
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is how cargo talks to a build script")]
 fn variable(name: &str) -> Result<OsString, String> {
     env::var_os(name).ok_or_else(|| format!("cargo did not set {name}"))
 }

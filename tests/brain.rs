@@ -29,7 +29,7 @@ const TRIES: usize = 3;
 fn component() -> Vec<u8> {
     // Not the folder that the running cargo may hold a lock on.
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rogue");
-    let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()))
+    let status = Command::new(env!("CARGO"))
         .args(["build", "--release", "--lib", "--package", "nuncio-rogue", "--target", TARGET, "--locked"])
         .args([
             "--quiet",

@@ -24,6 +24,9 @@ pub const EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nuncio.was
 /// No call takes longer: 250 ms, some ten thousand times what one needs.
 pub const CALL_DEADLINE: Duration = Duration::from_millis(250);
 
+/// Reading a configuration takes no longer: 5 s. Its size is the operator's choice, and it happens once.
+pub const OPEN_DEADLINE: Duration = Duration::from_secs(5);
+
 /// No instance has more memory: 64 MiB.
 pub const MEMORY_CAP: usize = 64 << 20;
 
@@ -135,7 +138,9 @@ impl Brain {
     /// Where the guest breaks off.
     pub fn providers(&self) -> Result<Vec<Provider>, Fault> {
         let (mut store, bindings) = self.instantiate()?;
-        self.bounded(&mut store, |store| bindings.nuncio_dispatch_catalog().call_providers(store))
+        self.bounded(&mut store, CALL_DEADLINE, |store| {
+            bindings.nuncio_dispatch_catalog().call_providers(store)
+        })
     }
 
     /// Reads the JSON form of a notification.
@@ -150,7 +155,9 @@ impl Brain {
         at: u64,
     ) -> Result<Result<Notification, Vec<Diagnostic>>, Fault> {
         let (mut store, bindings) = self.instantiate()?;
-        self.bounded(&mut store, |store| bindings.nuncio_dispatch_ingest().call_read(store, json, id, at))
+        self.bounded(&mut store, CALL_DEADLINE, |store| {
+            bindings.nuncio_dispatch_ingest().call_read(store, json, id, at)
+        })
     }
 
     /// Says everything that is wrong with a configuration.
@@ -175,7 +182,8 @@ impl Brain {
     fn open(&self, config: &str) -> Result<Result<Session, Vec<Diagnostic>>, Fault> {
         let (mut store, bindings) = self.instantiate()?;
         let guest = bindings.nuncio_dispatch_dispatcher();
-        let opened = self.bounded(&mut store, |store| guest.dispatcher().call_open(store, config))?;
+        let opened =
+            self.bounded(&mut store, OPEN_DEADLINE, |store| guest.dispatcher().call_open(store, config))?;
         Ok(opened.map(|dispatcher| Session { store, bindings, dispatcher }))
     }
 
@@ -190,22 +198,23 @@ impl Brain {
             .build();
         let mut store = Store::new(&self.inner.engine, Bounds { limits });
         store.limiter(|bounds| &mut bounds.limits);
-        let bindings = self.bounded(&mut store, |store| self.inner.pre.instantiate(store))?;
+        let bindings = self.bounded(&mut store, CALL_DEADLINE, |store| self.inner.pre.instantiate(store))?;
         Ok((store, bindings))
     }
 
-    /// Calls the guest within its deadline.
+    /// Calls the guest within a deadline.
     fn bounded<T>(
         &self,
         store: &mut Store<Bounds>,
+        deadline: Duration,
         call: impl FnOnce(&mut Store<Bounds>) -> wasmtime::Result<T>,
     ) -> Result<T, Fault> {
-        store.set_epoch_deadline(deadline::TICKS);
+        store.set_epoch_deadline(deadline::ticks(deadline));
         let _ticking = self.inner.ticker.tick();
         call(store).map_err(|error| {
             let out_of_time = error.downcast_ref::<wasmtime::Trap>() == Some(&wasmtime::Trap::Interrupt);
             Fault(if out_of_time {
-                format!("it took more than {} ms", CALL_DEADLINE.as_millis())
+                format!("it took more than {} ms", deadline.as_millis())
             } else {
                 format!("{}", error.root_cause())
             })
@@ -297,7 +306,7 @@ impl Dispatcher {
         };
         let Session { store, bindings, dispatcher } = &mut session;
         let guest = bindings.nuncio_dispatch_dispatcher();
-        let answer = self.brain.bounded(store, |store| call(guest, store, *dispatcher))?;
+        let answer = self.brain.bounded(store, CALL_DEADLINE, |store| call(guest, store, *dispatcher))?;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
         Ok(answer)
     }

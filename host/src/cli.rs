@@ -40,7 +40,7 @@ const LARGEST_COMPONENT: u64 = 64 << 20;
 pub struct Arguments {
     /// Say more about what happens; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    verbose: u8,
 
     /// Run this build of the brain in place of the embedded one
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
@@ -121,9 +121,12 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     done.unwrap_or_else(Failure::report)
 }
 
-/// Sends what the library logs to standard error, unless `NUNCIO_LOG` says otherwise.
-pub fn start_log(verbose: u8) {
-    let level = match verbose {
+/// Sends what the library logs to standard error, unless `NUNCIO_LOG` says otherwise. What a command prints
+/// says it all; only a daemon has nobody else to tell.
+pub fn start_log(arguments: &Arguments) {
+    let is_daemon = matches!(arguments.command, Command::Serve(_));
+    let level = match arguments.verbose {
+        0 if !is_daemon => "off",
         0 => "nuncio=info",
         1 => "nuncio=debug",
         _ => "trace",
@@ -227,7 +230,9 @@ impl Failure {
                 ExitCode::from(2)
             }
             Self::Config(report) => {
-                eprint!("{}", if io::stderr().is_terminal() { report.colored() } else { report.to_string() });
+                let is_terminal = io::stderr().is_terminal();
+                let text = if is_terminal { report.colored() } else { report.to_string() };
+                eprintln!("{}", text.trim_end());
                 ExitCode::from(2)
             }
             Self::Other(text) => {

@@ -4,7 +4,6 @@
 //! comments: what the library takes from its callers is what the guest gets, without a copy in between.
 //! Only this module names generated code.
 
-#[expect(clippy::all, clippy::indexing_slicing, reason = "generated code")]
 mod generated {
     wasmtime::component::bindgen!({
         path: "../wit",

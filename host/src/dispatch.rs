@@ -7,7 +7,7 @@
 //! It guarantees that what it accepted ends as delivered or dead, and that an attempt that never comes back
 //! from one target takes nothing from another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +41,12 @@ const GUEST_INVALID: &str = "guest-invalid";
 
 /// How long a delivery waits after the guest failed it, and at least where the guest parks it.
 const AFTER_A_FAULT_MS: u64 = 1_000;
+
+/// No guest makes a delivery or an endpoint wait longer: a day.
+const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// No more of what the guest says is kept, in bytes; the contract has it at 512 for outcomes.
+const LONGEST_TEXT: usize = 1_024;
 
 /// A notification that was handed in, and whom to tell what became of it.
 pub(crate) struct Handed {
@@ -213,10 +219,15 @@ impl Dispatch {
         let decisions = self.dispatcher.route(&notification)?;
         let delivery = |decision: &Decision| match decision.choice {
             Choice::Send => Some(Delivery::queued(decision.target.clone())),
-            Choice::Unknown => Some(Delivery::dead(decision.target.clone(), decision.because.clone())),
+            Choice::Unknown => {
+                Some(Delivery::dead(decision.target.clone(), shortened(decision.because.clone())))
+            }
             Choice::Skip => None,
         };
-        let deliveries: Vec<Delivery> = decisions.iter().filter_map(delivery).collect();
+        // A guest that names a target twice would have it delivered twice.
+        let mut seen = HashSet::new();
+        let new = decisions.iter().filter(|decision| seen.insert(decision.target.as_str()));
+        let deliveries: Vec<Delivery> = new.filter_map(delivery).collect();
         let notification = Arc::new(notification);
         let record = Record { notification: Arc::clone(&notification), deliveries: deliveries.clone() };
         self.store.accept(record)?;
@@ -255,7 +266,8 @@ impl Dispatch {
             let admission = self.dispatcher.admit(&item.delivery.target, endpoint, now);
             if let Ok(Admission::Wait(until)) = admission {
                 // A guest that says "wait" and means "now" would turn the loop in circles.
-                self.schedule.hold(lane, until.max(now.saturating_add(1)));
+                self.schedule
+                    .hold(lane, until.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS)));
                 continue;
             }
             let Some((lane, item)) = self.schedule.take(now) else { return };
@@ -263,6 +275,8 @@ impl Dispatch {
                 Ok(_) => self.start(lane, item, now),
                 Err(fault) => {
                     self.schedule.finish(lane);
+                    // Whoever waits behind it would make the loop wait for the guest once more, each of them.
+                    self.schedule.hold(lane, now.saturating_add(AFTER_A_FAULT_MS));
                     self.fail(item, now, GUEST_TRAP, &fault.to_string());
                 }
             }
@@ -302,7 +316,7 @@ impl Dispatch {
                     Err(fault) => self.fail(item, now, GUEST_TRAP, &fault.to_string()),
                 }
             }
-            Attempted::Refused(reason) => self.finish(item, State::Dead, reason),
+            Attempted::Refused(reason) => self.finish(item, State::Dead, shortened(reason)),
             Attempted::Trapped(fault) => self.fail(item, now, GUEST_TRAP, &fault.to_string()),
             Attempted::Broken(what) => self.fail(item, now, GUEST_INVALID, &what),
             Attempted::Lost(what) => self.fail(item, now, "attempt-lost", &what),
@@ -313,7 +327,7 @@ impl Dispatch {
         if let Some(endpoint) = self.endpoints.get_mut(lane) {
             *endpoint = judgement.endpoint;
         }
-        let detail = judgement.detail;
+        let detail = shortened(judgement.detail);
         item.delivery.faults = 0;
         match judgement.verdict {
             Verdict::Delivered => {
@@ -331,7 +345,7 @@ impl Dispatch {
             Verdict::Retry(at) => {
                 item.delivery.attempts = item.delivery.attempts.saturating_add(1);
                 item.delivery.tried = item.delivery.tried.saturating_add(1);
-                let due = at.max(now.saturating_add(1));
+                let due = at.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS));
                 self.wait(item, due, Some(judgement.class), detail);
             }
             Verdict::Park => {
@@ -339,6 +353,7 @@ impl Dispatch {
             }
             Verdict::Dead(reason) => {
                 item.delivery.attempts = item.delivery.attempts.saturating_add(1);
+                let reason = shortened(reason);
                 let detail =
                     if detail.is_empty() { reason } else { format!("{reason}; the last was: {detail}") };
                 self.finish(item, State::Dead, detail);
@@ -452,6 +467,12 @@ impl Dispatch {
         // Nobody has to watch.
         let _ = self.events.send(Event { id, target, at: self.clock.now(), happened });
     }
+}
+
+/// What the guest said, no longer than is kept.
+fn shortened(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    text
 }
 
 impl Item {

@@ -9,7 +9,7 @@ mod server;
 
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
-    cli::start_log(arguments.verbose);
+    cli::start_log(&arguments);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -89,6 +89,9 @@ fn traces(value: &str) -> Vec<String> {
         let (path, whole) =
             (url.path(), url.path().to_owned() + if query.is_empty() { "" } else { "?" } + query);
         values.extend([whole, query.to_owned()].into_iter().filter(|part| part.len() > SHORTEST_REDACTED));
+        let of_query = query.split('&').filter_map(|pair| pair.split_once('=')).map(|(_, value)| value);
+        let parts = of_query.chain([path]).filter(|part| part.len() > SHORTEST_REDACTED);
+        values.extend(parts.map(ToOwned::to_owned));
         values.extend(path.split('/').filter(|step| step.len() >= SHORTEST_STEP).map(ToOwned::to_owned));
     }
     let forms = |value: &String| {
@@ -216,6 +219,8 @@ mod tests {
             "Cannot POST /api/T0ken-part?sig=s3cr3t",
             "{\"path\":\"\\/api\\/T0ken-part\"}",
             "unknown hook T0ken-part",
+            "bad signature s3cr3t",
+            "nothing at /api/T0ken-part",
         ] {
             let redacted = String::from_utf8(secrets.redact("phone", &[], echo.as_bytes())).unwrap();
             assert!(!redacted.contains("T0ken-part") && !redacted.contains("s3cr3t"), "{redacted}");

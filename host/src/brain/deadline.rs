@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use wasmtime::{Engine, EngineWeak};
 
-use super::CALL_DEADLINE;
-
 /// How often the epoch advances while a call runs.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How many ticks a call may see. The first can come at once, so one more than fit into the deadline.
-pub(super) const TICKS: u64 = (CALL_DEADLINE.as_millis() / TICK.as_millis()) as u64 + 1;
+/// How many ticks a call with a deadline may see. The first can come at once, so one more than fit.
+pub(super) fn ticks(deadline: Duration) -> u64 {
+    u64::try_from(deadline.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+}
 
 /// Advances an engine's epoch while calls run.
 pub(super) struct Ticker {

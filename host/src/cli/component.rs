@@ -32,7 +32,13 @@ pub(super) fn run(arguments: &Arguments, component: Option<Vec<u8>>) -> Result<E
     } else {
         (file.display().to_string(), std::fs::write(file, bytes))
     };
-    written.map_err(|error| Failure::Other(format!("cannot write {name}: {error}")))?;
+    match written {
+        // A reader that went away has what it wanted.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            return Err(Failure::Other(format!("cannot write {name}: {error}")));
+        }
+        _ => {}
+    }
     eprintln!("wrote {} bytes to {name}", bytes.len());
     Ok(ExitCode::SUCCESS)
 }

@@ -68,15 +68,15 @@ pub(super) async fn run(_: &Arguments, component: Option<Vec<u8>>) -> Result<Exi
     let arrived = receivers.accepted();
     let is_well = delivered == total && total == arrived && !is_left;
     board.finish();
-    println!(
-        "\n{delivered} of {total} deliveries arrived, {} of them after a retry; the receivers took {arrived} and refused {}.",
+    super::print(&format!(
+        "\n{delivered} of {total} deliveries arrived, {} of them after a retry; the receivers took {arrived} and refused {}.\n",
         board.count_retried(),
         receivers.refused(),
-    );
+    ))?;
     if is_well {
-        println!(
-            "Nothing was lost. Next: write nuncio.yml, then `nuncio check` and `nuncio send --title Hello`."
-        );
+        super::print(
+            "Nothing was lost. Next: write nuncio.yml, then `nuncio check` and `nuncio send --title Hello`.\n",
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     Err(Failure::Other("what was handed in and what arrived differ".to_owned()))
@@ -104,7 +104,7 @@ struct Cell {
 
 impl Board {
     fn new(introduction: String) -> Self {
-        println!("{introduction}");
+        say(&(introduction + "\n"));
         let term = std::io::stdout().is_terminal().then(Term::stdout);
         let (titles, cells) = (HashMap::new(), HashMap::new());
         Self { term, titles, events: Vec::new(), targets: Vec::new(), cells, drawn: 0 }
@@ -113,9 +113,9 @@ impl Board {
     fn show(&mut self, event: Event) {
         let Event { id, target, at, happened } = event;
         let title = self.titles.get(&id).cloned().unwrap_or_default();
-        let say = |term: &Option<Term>, what: &str| {
+        let tell = |term: &Option<Term>, what: &str| {
             if term.is_none() {
-                println!("{target:8} {title}: {what}");
+                say(&format!("{target:8} {title}: {what}\n"));
             }
         };
         let mut cell = self.cells.remove(&(id.clone(), target.clone())).unwrap_or_default();
@@ -128,17 +128,17 @@ impl Board {
             Happened::Retrying { detail, due, .. } => {
                 let wait = due.saturating_sub(at);
                 let again = format!("again in {}.{} s", wait / 1_000, wait % 1_000 / 100);
-                say(&self.term, &format!("{detail}; {again}"));
+                tell(&self.term, &format!("{detail}; {again}"));
                 again
             }
             Happened::Delivered { attempts } => {
                 cell.is_delivered = true;
                 let tries = if attempts > 1 { format!(", try {attempts}") } else { String::new() };
-                say(&self.term, &format!("delivered{tries}"));
+                tell(&self.term, &format!("delivered{tries}"));
                 format!("delivered{tries}")
             }
             Happened::Dead { detail, .. } => {
-                say(&self.term, &format!("dead: {detail}"));
+                tell(&self.term, &format!("dead: {detail}"));
                 "dead".to_owned()
             }
         };
@@ -164,7 +164,7 @@ impl Board {
     /// Leaves the picture where none was drawn on the way.
     fn finish(&self) {
         if self.term.is_none() {
-            println!("\n{}", self.picture());
+            say(&format!("\n{}\n", self.picture()));
         }
     }
 
@@ -189,4 +189,9 @@ impl Board {
     fn count_retried(&self) -> usize {
         self.cells.values().filter(|cell| cell.is_delivered && cell.attempts > 1).count()
     }
+}
+
+/// Prints on the way. The demo goes on without a reader; the end says whether it could be printed.
+fn say(text: &str) {
+    let _ = super::print(text);
 }

@@ -82,8 +82,13 @@ fn settings(provider: &Provider) -> Vec<Setting> {
     const COMMON: [&str; 5] = ["name", "provider", "filter", "retry", "timeout"];
 
     let schema: Value = serde_json::from_str(&provider.settings_schema).unwrap_or_default();
-    let required: Vec<&str> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let setting = |(name, property): (&String, &Value)| Setting {
         name: name.clone(),
         kind: kind(property),
@@ -91,7 +96,7 @@ fn settings(provider: &Provider) -> Vec<Setting> {
         is_required: required.contains(&name.as_str()),
         is_common: COMMON.contains(&name.as_str()),
     };
-    schema["properties"].as_object().into_iter().flatten().map(setting).collect()
+    schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(setting).collect()
 }
 
 /// What a setting's value is, for people.

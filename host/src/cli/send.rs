@@ -1,7 +1,7 @@
 //! `nuncio send`: one notification, and its end.
 
-use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use nuncio::Nuncio;
 use nuncio::event::{Event, Happened};
@@ -18,6 +18,10 @@ pub(super) struct Arguments {
     file: ConfigFile,
     #[command(flatten)]
     message: Message,
+    /// Give up waiting after this long; what has not arrived by then counts as not delivered [default: wait
+    /// for the end]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
     /// Print `{"id", "deliveries": [{"target", "state", "attempts", "detail"}]}`
     #[arg(long)]
     json: bool,
@@ -26,10 +30,12 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let nuncio = arguments.file.builder(component)?.start()?;
     let notification = arguments.message.read(|json| nuncio.read(json))?;
-    let is_watched = io::stderr().is_terminal() && !arguments.json;
+    // Whoever reads JSON reads the end.
+    let is_watched = !arguments.json;
     let watching = is_watched.then(|| tokio::spawn(watch(nuncio.events())));
-    let (id, deliveries) =
-        deliver(&nuncio, notification).await.map_err(|error| Failure::Other(error.to_string()))?;
+    let (id, deliveries) = deliver(&nuncio, notification, arguments.timeout)
+        .await
+        .map_err(|error| Failure::Other(error.to_string()))?;
     if let Some(watching) = watching {
         watching.abort();
     }
@@ -45,9 +51,14 @@ pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Res
 async fn deliver(
     nuncio: &Nuncio,
     notification: nuncio::contract::Notification,
+    timeout: Option<Duration>,
 ) -> Result<(String, Vec<Delivery>), nuncio::NotifyError> {
     let receipt = nuncio.notify(notification)?.accepted().await?;
-    nuncio.flush().await;
+    match timeout {
+        // What has not ended by then shows as it stands.
+        Some(timeout) => drop(tokio::time::timeout(timeout, nuncio.flush()).await),
+        None => nuncio.flush().await,
+    }
     let record = nuncio.find(&receipt.id).await?;
     Ok((receipt.id, record.map(|record| record.deliveries).unwrap_or_default()))
 }
@@ -71,7 +82,8 @@ fn table(deliveries: &[Delivery]) -> String {
     let line = |delivery: &Delivery| {
         let (state, why) = match delivery.state {
             State::Delivered => ("delivered", String::new()),
-            _ => ("dead", format!(": {}", delivery.detail)),
+            State::Dead => ("dead", format!(": {}", delivery.detail)),
+            State::Queued | State::Retrying => ("waiting", format!(": {}", delivery.detail)),
         };
         let attempts = super::count(delivery.attempts, "attempt");
         format!("{:width$}  {state:9}  {attempts}{why}\n", delivery.target)

@@ -127,9 +127,9 @@ async fn wrong_input_is_refused_with_what_is_wrong_and_what_to_do() {
     let daemon = Daemon::start(&targets(&receiver), "wrong.yml", &[]).await;
     let deep = "[".repeat(100_000);
     let bodies: [(&[u8], &str); 20] = [
-        (b"", "no JSON"),
-        (b"{", "no JSON"),
-        (b"nonsense", "no JSON"),
+        (b"", "cannot be read as JSON"),
+        (b"{", "cannot be read as JSON"),
+        (b"nonsense", "cannot be read as JSON"),
         (b"[]", "expected a notification, found a list"),
         (b"\"text\"", "expected a notification, found text"),
         (b"null", "expected a notification, found nothing"),
@@ -146,7 +146,7 @@ async fn wrong_input_is_refused_with_what_is_wrong_and_what_to_do() {
         (br#"{"title":"x","link":"javascript:alert(1)"}"#, "no http or https URL"),
         (br#"{"body":[{"name":"a"}]}"#, "/body/0: expected a field"),
         (b"{\"title\":\"\xff\"}", "not UTF-8"),
-        (deep.as_bytes(), "no JSON"),
+        (deep.as_bytes(), "cannot be read as JSON"),
     ];
     for (body, says) in bodies {
         let answer = daemon.post(body).await;
@@ -256,7 +256,7 @@ async fn standard_input_is_taken_line_by_line_and_its_end_ends_the_daemon() {
         let line = daemon.said.next_line().await.expect("it says UTF-8").expect("it says something");
         assert!(line.contains(what), "{line}");
     };
-    said_of(&mut daemon, "line 3: this is no JSON").await;
+    said_of(&mut daemon, "line 3: this cannot be read as JSON").await;
     said_of(&mut daemon, "line 4 has more than").await;
     assert_eq!(daemon.end().await, (Some(0), "nuncio has stopped; nothing was left".to_owned()));
     let titles: Vec<Value> =

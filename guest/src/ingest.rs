@@ -4,7 +4,10 @@
 //! "link"}`: all but one of `title` and `body` can be left out. Finds everything that is wrong at once, and
 //! takes nothing that it does not understand.
 
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use std::fmt;
 
 use crate::color::Color;
 use crate::diagnostic::{Diagnostic, Diagnostics, Pointer, did_you_mean};
@@ -28,7 +31,7 @@ const LONGEST_NAME: usize = 100;
 pub fn read(json: &str, id: String, at: u64) -> Result<Notification, Vec<Diagnostic>> {
     let mut problems = Diagnostics::default();
     let root = Pointer::default();
-    let members = match serde_json::from_str(json) {
+    let members = match serde_json::from_str(json).map(|Unique(value)| value) {
         Ok(Value::Object(members)) => members,
         Ok(other) => {
             let hint = r#"send an object such as {"level":"warn","title":"…","body":"…"}"#;
@@ -37,7 +40,7 @@ pub fn read(json: &str, id: String, at: u64) -> Result<Notification, Vec<Diagnos
         }
         Err(error) => {
             let hint = r#"send an object such as {"level":"warn","title":"…","body":"…"}"#;
-            problems.value(&root, format!("this is no JSON: {error}"), hint);
+            problems.value(&root, format!("this cannot be read as JSON: {error}"), hint);
             return Err(problems.into_vec());
         }
     };
@@ -70,6 +73,74 @@ pub fn read(json: &str, id: String, at: u64) -> Result<Notification, Vec<Diagnos
         problems.value(&root, "the notification says nothing", "give it a `title` or a `body`");
     }
     if problems.is_empty() { Ok(notification) } else { Err(problems.into_vec()) }
+}
+
+/// A JSON value in which no key stands twice: of two, one would be lost in silence (RFC 8259, section 4, leaves
+/// it open which).
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueVisitor).map(Self)
+    }
+}
+
+struct UniqueVisitor;
+
+impl<'de> Visitor<'de> for UniqueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Unique(value)) = items.next_element()? {
+            values.push(value);
+        }
+        Ok(values.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if members.contains_key(&key) {
+                return Err(de::Error::custom(format!("key `{key}` stands twice")));
+            }
+            let Unique(value) = entries.next_value()?;
+            members.insert(key, value);
+        }
+        Ok(Value::Object(members))
+    }
 }
 
 fn read_level(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Level {
@@ -271,6 +342,13 @@ mod tests {
     #[test]
     fn the_default_colour_is_the_levels() {
         assert_eq!(of(r#"{"title":"t","color":"default"}"#).unwrap().color, None);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_and_nothing_is_lost_in_silence() {
+        for json in [r#"{"title":"x","title":"y"}"#, r#"{"body":{"a":"1","a":"2"}}"#] {
+            assert!(of(json).unwrap_err()[0].problem.contains("stands twice"), "{json}");
+        }
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub trait Provider: Sized + 'static {
     /// Origins that the requests of every such target may go to, beside those in its settings.
     const ORIGINS: &'static [&'static str] = &[];
 
-    /// What a target's own settings are. Doc comments become the documentation; a [`Secret`]
-    /// (crate::settings::Secret) or [`SecretUrl`](crate::settings::SecretUrl) never enters the guest.
+    /// What a target's own settings are. Doc comments become the documentation; the value
+    /// of a [`crate::settings::Secret`] or [`crate::settings::SecretUrl`] never enters the guest.
     type Settings: DeserializeOwned + JsonSchema;
 
     /// Makes settings that fit their schema into a target, or adds what is wrong with them. `at` is where

@@ -11,6 +11,7 @@
 //! [`config`] reads the targets; [`filter`] routes; a [`provider`] formats a [`request`]; [`outcome`] says
 //! what a reply means; [`judge`] decides, with [`backoff`] and [`retry_after`].
 
+mod authorization;
 pub mod backoff;
 pub mod boundary;
 pub mod color;
@@ -27,3 +28,5 @@ pub mod request;
 pub mod retry_after;
 pub mod schema;
 pub mod settings;
+#[cfg(test)]
+mod vendor_schemas;

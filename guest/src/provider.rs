@@ -13,11 +13,8 @@ use crate::outcome::{Class, Reply};
 use crate::request::Request;
 use crate::schema;
 
-mod authorization;
 pub mod gotify;
 pub mod ntfy;
-#[cfg(test)]
-mod vendor;
 pub mod webhook;
 
 /// A kind of service, configured for one target.

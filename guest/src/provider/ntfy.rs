@@ -11,9 +11,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::authorization;
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::notification::{Format, Level, Notification};
-use crate::provider::{Provider, authorization};
+use crate::provider::Provider;
 use crate::request::{Request, Segment};
 use crate::settings::{BaseUrl, PerLevel, Secret};
 

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::authorization;
 use crate::diagnostic::{Diagnostics, Pointer, did_you_mean};
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::provider::{Provider, authorization};
+use crate::provider::Provider;
 use crate::request::{Request, Segment};
 use crate::settings::{Secret, SecretUrl};
 use payload::{Payload, Syntax};

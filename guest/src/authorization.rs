@@ -7,7 +7,7 @@ use crate::settings::Secret;
 /// The header's value: the token as a bearer, or the user and the password as basic authentication
 /// (RFC 7617); `None` where none of them is set, or where something is wrong with them. `at` is where they
 /// stand.
-pub(super) fn value(
+pub(crate) fn value(
     token: Option<&Secret>,
     user: Option<&str>,
     password: Option<&Secret>,

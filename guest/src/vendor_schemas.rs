@@ -8,14 +8,14 @@ use std::path::PathBuf;
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use super::Provider;
-use super::gotify::Gotify;
-use super::ntfy::Ntfy;
-use super::tests::{body, open, request};
-use super::webhook::Webhook;
 use crate::color::Color;
 use crate::notification::tests::notification;
 use crate::notification::{Body, Field, Level, Notification};
+use crate::provider::Provider;
+use crate::provider::gotify::Gotify;
+use crate::provider::ntfy::Ntfy;
+use crate::provider::tests::{body, open, request};
+use crate::provider::webhook::Webhook;
 
 const FOLDER: &str = "NUNCIO_PROVIDER_SCHEMAS";
 

@@ -26,7 +26,7 @@ use crate::environment::Environment;
 use crate::secrets::Secrets;
 
 mod build;
-pub mod document;
+mod document;
 mod findings;
 mod load;
 mod origin;
@@ -35,11 +35,11 @@ mod pointer;
 mod position;
 mod references;
 pub mod report;
-pub mod scalar;
+mod scalar;
 pub mod server;
 mod settings;
 mod spelling;
-pub mod substitute;
+mod substitute;
 mod syntax;
 mod targets;
 #[cfg(test)]

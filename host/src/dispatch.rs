@@ -48,6 +48,9 @@ const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1_000;
 /// No more of what the guest says is kept, in bytes; the contract has it at 512 for outcomes.
 const LONGEST_TEXT: usize = 1_024;
 
+/// What is remembered of an endpoint before its first attempt.
+const UNTRIED: Endpoint = Endpoint { not_before: 0, consecutive_failures: 0, last_success: None };
+
 /// A notification that was handed in, and whom to tell what became of it.
 pub(crate) struct Handed {
     pub(crate) notification: Notification,
@@ -112,7 +115,6 @@ impl Dispatch {
         targets: Vec<String>,
         concurrency: Concurrency,
     ) -> Self {
-        let unknown = Endpoint { not_before: 0, consecutive_failures: 0, last_success: None };
         Self {
             dispatcher,
             clock,
@@ -120,7 +122,7 @@ impl Dispatch {
             store,
             sender: Arc::new(sender),
             events,
-            endpoints: vec![unknown; targets.len()],
+            endpoints: vec![UNTRIED; targets.len()],
             schedule: Schedule::new(targets.len(), concurrency),
             lanes: targets.into_iter().enumerate().map(|(n, target)| (target, n)).collect(),
             attempts: JoinSet::new(),
@@ -444,8 +446,7 @@ impl Dispatch {
     }
 
     fn endpoint(&self, lane: usize) -> Endpoint {
-        let unknown = Endpoint { not_before: 0, consecutive_failures: 0, last_success: None };
-        self.endpoints.get(lane).copied().unwrap_or(unknown)
+        self.endpoints.get(lane).copied().unwrap_or(UNTRIED)
     }
 
     fn tell_end(&mut self, item: &Item) {

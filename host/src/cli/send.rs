@@ -22,7 +22,8 @@ pub(super) struct Arguments {
     /// for the end]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
-    /// Print `{"id", "deliveries": [{"target", "state", "attempts", "detail"}]}`
+    /// Print `{"id", "deliveries": [{"target", "state", "attempts", "detail"}]}`; a state is delivered or
+    /// dead, or after --timeout queued or retrying
     #[arg(long)]
     json: bool,
 }
@@ -31,8 +32,7 @@ pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Res
     let nuncio = arguments.file.builder(component)?.start()?;
     let notification = arguments.message.read(|json| nuncio.read(json))?;
     // Whoever reads JSON reads the end.
-    let is_watched = !arguments.json;
-    let watching = is_watched.then(|| tokio::spawn(watch(nuncio.events())));
+    let watching = (!arguments.json).then(|| tokio::spawn(watch(nuncio.events())));
     let (id, deliveries) = deliver(&nuncio, notification, arguments.timeout)
         .await
         .map_err(|error| Failure::Other(error.to_string()))?;

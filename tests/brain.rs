@@ -96,7 +96,11 @@ async fn contained(mode: &str) -> Contained {
     let id = stage.hand_in(Notification::new(Level::Warn, "first")).await.id;
     let due = stage.nuncio.idle().await;
     assert!(due.is_none_or(|due| due > BEGINNING), "nothing is left to do at this instant");
-    assert_eq!(delivery(&stage, &id, "ok").await.state, State::Delivered, "while {mode} is still at it");
+    assert_eq!(
+        delivery(&stage, &id, "ok").await.progress.state,
+        State::Delivered,
+        "while {mode} is still at it"
+    );
     stage.drive().await;
     let next = stage.hand_in(Notification::new(Level::Warn, "next").to("ok")).await.id;
     stage.drive().await;
@@ -118,9 +122,14 @@ async fn contained(mode: &str) -> Contained {
 /// Holds that a target is given up for a reason after so many tries, and that nothing was sent for it.
 async fn assert_given_up(mode: &str, tries: usize, reason: &str) {
     let Contained { delivery, started, sent } = contained(mode).await;
-    assert_eq!((delivery.state, started, sent), (State::Dead, tries, 0), "{mode}: {}", delivery.detail);
-    assert!(delivery.detail.starts_with(reason), "{mode}: {}", delivery.detail);
-    assert!(!delivery.detail.contains("canary"), "{mode}: {}", delivery.detail);
+    assert_eq!(
+        (delivery.progress.state, started, sent),
+        (State::Dead, tries, 0),
+        "{mode}: {}",
+        delivery.progress.detail
+    );
+    assert!(delivery.progress.detail.starts_with(reason), "{mode}: {}", delivery.progress.detail);
+    assert!(!delivery.progress.detail.contains("canary"), "{mode}: {}", delivery.progress.detail);
 }
 
 // === answers that never come ===
@@ -155,8 +164,8 @@ async fn a_guest_that_traps_when_asked_to_admit_starts_nothing() {
 #[tokio::test]
 async fn a_guest_that_traps_when_asked_to_judge_is_given_up_after_three_requests() {
     let Contained { delivery, started, sent } = contained("judge-traps").await;
-    assert_eq!((delivery.state, started, sent), (State::Dead, TRIES, TRIES));
-    assert!(delivery.detail.starts_with("guest-trap: "), "{}", delivery.detail);
+    assert_eq!((delivery.progress.state, started, sent), (State::Dead, TRIES, TRIES));
+    assert!(delivery.progress.detail.starts_with("guest-trap: "), "{}", delivery.progress.detail);
 }
 
 // === answers that are none ===
@@ -187,10 +196,10 @@ async fn a_target_that_the_guest_invents_is_dead_at_once() {
     let stage = start(&[target("invents", &receiver)]);
     let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
     assert!(stage.drive().await.is_empty());
-    assert_eq!(delivery(&stage, &id, "invents").await.state, State::Delivered);
+    assert_eq!(delivery(&stage, &id, "invents").await.progress.state, State::Delivered);
     let invented = delivery(&stage, &id, "nobody").await;
-    assert_eq!((invented.state, invented.attempts), (State::Dead, 0));
-    assert!(invented.detail.starts_with("guest-invalid: "), "{}", invented.detail);
+    assert_eq!((invented.progress.state, invented.progress.attempts), (State::Dead, 0));
+    assert!(invented.progress.detail.starts_with("guest-invalid: "), "{}", invented.progress.detail);
 }
 
 // === answers that the embedded brain never gives ===

@@ -12,7 +12,7 @@ fn read(yaml: &str) -> Result<Config, Report> {
     let environment = HashMap::from([("URL".to_owned(), "https://ntfy.sh".to_owned())]);
     Config::load("nuncio.yml", yaml, &environment, &stage::brain()).map_err(|error| match error {
         StartError::Config(report) => report,
-        StartError::Brain(error) => panic!("{error}"),
+        other => panic!("{other}"),
     })
 }
 

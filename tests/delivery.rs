@@ -5,7 +5,6 @@ use std::time::Duration;
 use nuncio::NotifyError;
 use nuncio::contract::{Level, Notification};
 use nuncio::event::Happened;
-use nuncio::schedule::Concurrency;
 use nuncio::store::{State, StoreError};
 
 use crate::scripted::{Receiver, close_after_reading, hang, reply};
@@ -43,7 +42,7 @@ async fn the_same_at_level_info_is_dead_after_its_one_retry() {
     let id = stage.hand_in(Notification::new(Level::Info, "Disk").text("90 %")).await.id;
     stage.drive().await;
     assert_eq!(stage.end(&id).await, (State::Dead, 2));
-    let detail = &stage.deliveries(&id).await[0].detail;
+    let detail = &stage.deliveries(&id).await[0].progress.detail;
     assert!(detail.contains("gave up after 1 retry") && detail.contains("status 503"), "{detail}");
     assert_eq!(receiver.seen().requests.len(), 2);
 }
@@ -61,7 +60,8 @@ async fn limits_and_schedule_are_set_for_all_and_for_one() {
     let waits: Vec<u64> = stage.drive().await.iter().map(Duration::as_secs).collect();
     // phone waits 10 and 20 seconds, patient 10, 30 and 90: in all at 10, 30, 40 and 130.
     assert_eq!(waits, [10, 20, 10, 90]);
-    let attempts: Vec<u32> = stage.deliveries(&id).await.iter().map(|delivery| delivery.attempts).collect();
+    let attempts: Vec<u32> =
+        stage.deliveries(&id).await.iter().map(|delivery| delivery.progress.attempts).collect();
     assert_eq!(attempts, [3, 4]);
 }
 
@@ -72,8 +72,8 @@ async fn a_refusal_that_will_not_pass_is_dead_at_once_with_what_the_receiver_sai
     let id = stage.hand_in(Notification::new(Level::Fatal, "x")).await.id;
     assert!(stage.drive().await.is_empty());
     let delivery = &stage.deliveries(&id).await[0];
-    assert_eq!((delivery.state, delivery.attempts), (State::Dead, 1));
-    assert!(delivery.detail.contains("topic is reserved"), "{}", delivery.detail);
+    assert_eq!((delivery.progress.state, delivery.progress.attempts), (State::Dead, 1));
+    assert!(delivery.progress.detail.contains("topic is reserved"), "{}", delivery.progress.detail);
 }
 
 #[tokio::test]
@@ -183,9 +183,13 @@ async fn an_unknown_name_is_reported_and_counted_and_the_others_get_theirs() {
     let receipt = stage.hand_in(Notification::new(Level::Info, "x").to("phone").to("fhone")).await;
     stage.drive().await;
     let deliveries = stage.deliveries(&receipt.id).await;
-    assert_eq!((deliveries[0].target.as_str(), deliveries[0].state), ("phone", State::Delivered));
-    assert_eq!((deliveries[1].target.as_str(), deliveries[1].state), ("fhone", State::Dead));
-    assert!(deliveries[1].detail.contains("did you mean `phone`?"), "{}", deliveries[1].detail);
+    assert_eq!((deliveries[0].target.as_str(), deliveries[0].progress.state), ("phone", State::Delivered));
+    assert_eq!((deliveries[1].target.as_str(), deliveries[1].progress.state), ("fhone", State::Dead));
+    assert!(
+        deliveries[1].progress.detail.contains("did you mean `phone`?"),
+        "{}",
+        deliveries[1].progress.detail
+    );
     assert_eq!(stage.nuncio.stats().await.expect("it runs").dead, 1);
 }
 
@@ -204,8 +208,11 @@ async fn what_no_target_wants_is_counted() {
 #[tokio::test]
 async fn no_target_has_more_attempts_under_way_than_it_may() {
     let receiver = Receiver::start([hang()]);
-    let yaml = format!("targets:\n{}", ntfy("phone", &receiver));
-    let stage = Stage::start_with(&yaml, |b| b.concurrency(Concurrency { per_lane: 2, in_all: 9 }));
+    let yaml = format!(
+        "targets: [{{name: phone, provider: ntfy, url: \"{}\", topic: t, concurrency: 2}}]",
+        receiver.url("/")
+    );
+    let stage = Stage::start(&yaml);
     for _ in 0..5 {
         stage.hand_in(Notification::new(Level::Info, "x")).await;
     }
@@ -262,13 +269,17 @@ async fn of_two_shutdowns_the_more_impatient_counts_and_both_hear_what_is_left()
 }
 
 #[tokio::test]
-async fn an_id_is_taken_once_and_must_fit_into_a_header() {
+async fn an_id_means_one_notification_and_must_fit_into_a_header() {
     let receiver = Receiver::start([reply(200)]);
     let stage = one_target(&receiver);
     let with_id = |id: &str| Notification { id: id.to_owned(), ..Notification::new(Level::Info, "x") };
     stage.hand_in(with_id("one")).await;
-    let again = stage.nuncio.notify(with_id("one")).expect("there is room").accepted().await;
-    assert!(matches!(again, Err(NotifyError::Store(StoreError::Duplicate))));
+    let again = stage.hand_in(with_id("one")).await;
+    assert_eq!((again.id.as_str(), again.is_repeat), ("one", true));
+    let other = stage.nuncio.notify(with_id("one").text("y")).expect("there is room").accepted().await;
+    assert!(matches!(other, Err(NotifyError::Store(StoreError::Reused(id))) if id == "one"));
+    stage.drive().await;
+    assert_eq!(receiver.seen().requests.len(), 1);
     for id in ["two lines\n", "späť", &"x".repeat(256)] {
         assert!(matches!(stage.nuncio.notify(with_id(id)), Err(NotifyError::InvalidId)), "{id}");
     }
@@ -305,6 +316,7 @@ async fn whoever_watches_sees_every_step_of_a_delivery() {
             Happened::Retrying { .. } => "retrying".to_owned(),
             Happened::Delivered { attempts } => format!("delivered {attempts}"),
             Happened::Dead { .. } => "dead".to_owned(),
+            Happened::Dropped => "dropped".to_owned(),
         });
     }
     assert_eq!(seen, ["queued", "started 1", "retrying", "started 2", "delivered 2"]);
@@ -317,8 +329,8 @@ async fn every_attempt_of_a_target_stays_within_its_own_origin() {
     let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
     stage.drive().await;
     let delivery = &stage.deliveries(&id).await[0];
-    assert_eq!((delivery.state, receiver.seen().requests.len()), (State::Dead, 1));
-    assert!(delivery.detail.contains("never followed"), "{}", delivery.detail);
+    assert_eq!((delivery.progress.state, receiver.seen().requests.len()), (State::Dead, 1));
+    assert!(delivery.progress.detail.contains("never followed"), "{}", delivery.progress.detail);
 }
 
 #[tokio::test]
@@ -333,7 +345,7 @@ async fn what_a_redirect_or_an_error_page_says_of_a_secret_url_is_blotted_out() 
     let stage = Stage::start(&yaml);
     let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
     stage.drive().await;
-    let detail = &stage.deliveries(&id).await[0].detail;
+    let detail = &stage.deliveries(&id).await[0].progress.detail;
     assert!(detail.contains("***") && !detail.contains("canary"), "{detail}");
 }
 
@@ -349,7 +361,7 @@ async fn an_echoed_basic_credential_is_blotted_out() {
     ));
     let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
     stage.drive().await;
-    let detail = &stage.deliveries(&id).await[0].detail;
+    let detail = &stage.deliveries(&id).await[0].progress.detail;
     assert!(detail.contains("refused: ***") && !detail.contains("YW5u"), "{detail}");
 }
 
@@ -363,6 +375,6 @@ async fn an_echoed_secret_is_kept_from_the_guest_the_store_and_the_log() {
     let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
     stage.drive().await;
     assert_eq!(receiver.next().await.header("authorization"), Some("Bearer tk_canary_7f3a"));
-    let detail = &stage.deliveries(&id).await[0].detail;
+    let detail = &stage.deliveries(&id).await[0].progress.detail;
     assert!(detail.contains("bad token ***") && !detail.contains("canary"), "{detail}");
 }

@@ -71,7 +71,11 @@ fn answers_to(cases: &Value) -> Value {
     let catalog = brain.providers().unwrap().into_iter().filter(|provider| used.contains(&&*provider.name));
     json!({
         "catalog": each(catalog, |provider| json!({ "name": provider.name, "origins": provider.origins })),
-        "targets": dispatcher.targets().unwrap(),
+        "targets": each(dispatcher.targets().unwrap(), |target| json!({
+            "name": target.name,
+            "concurrency": target.concurrency,
+            "max-age": target.max_age.to_string(),
+        })),
         "bad-configs": each(list(&cases["bad-configs"]), |bad| {
             let opened = brain.check(&json_text(&bad["config"])).unwrap();
             json!({ "name": bad["name"], "opened": result(opened.map(|()| Value::Null).map_err(diagnostics)) })

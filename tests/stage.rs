@@ -78,6 +78,6 @@ impl Stage {
     pub async fn end(&self, id: &str) -> (State, u32) {
         let deliveries = self.deliveries(id).await;
         assert_eq!(deliveries.len(), 1, "{deliveries:?}");
-        (deliveries[0].state, deliveries[0].attempts)
+        (deliveries[0].progress.state, deliveries[0].progress.attempts)
     }
 }

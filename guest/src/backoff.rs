@@ -27,6 +27,8 @@ pub struct Policy {
     pub jitter_milli: u32,
     /// How many retries a notification of each level gets.
     pub limits: PerLevel<u32>,
+    /// How long after a delivery was queued it is given up at the latest, in milliseconds; at least 1000.
+    pub max_age: u64,
 }
 
 /// How failed deliveries are tried again. What is absent is as for all targets, or as documented.
@@ -48,6 +50,8 @@ pub struct RetrySettings {
     /// trace 0.
     #[schemars(with = "Option<PerLevel<Retries>>")]
     limits: Option<PerLevel<u32>>,
+    /// How long after it was handed in a delivery is given up at the latest: 24h.
+    max_age: Option<DurationMs>,
 }
 
 /// Retry settings that cannot hold together.
@@ -60,6 +64,12 @@ pub struct Contradiction {
     /// What to do.
     pub hint: &'static str,
 }
+
+/// No delivery is given up for its age sooner: a second.
+const SHORTEST_LIFE: u64 = 1_000;
+
+/// No delivery waits longer: a year.
+const LONGEST_LIFE: u64 = 365 * 24 * 60 * 60 * 1_000;
 
 /// A number of retries.
 #[derive(JsonSchema)]
@@ -81,6 +91,7 @@ impl Default for Policy {
             max_delay: 300_000,
             jitter_milli: 200,
             limits: PerLevel::from_fn(limit),
+            max_age: 24 * 60 * 60 * 1_000,
         }
     }
 }
@@ -101,7 +112,12 @@ impl Policy {
                 .limits
                 .clone()
                 .map_or_else(|| self.limits.clone(), |limits| limits.over(&self.limits)),
+            max_age: settings.max_age.map_or(self.max_age, |duration| duration.0),
         };
+        if !(SHORTEST_LIFE..=LONGEST_LIFE).contains(&policy.max_age) {
+            let problem = "this life is out of range".to_owned();
+            return Err(Contradiction { key: "max_age", problem, hint: "allowed is from 1s to 365d" });
+        }
         if policy.interval == 0 {
             let problem = "an interval of 0 makes every retry a storm".to_owned();
             return Err(Contradiction { key: "interval", problem, hint: "allowed is at least 1ms" });

@@ -60,8 +60,13 @@ impl GuestDispatcher for Config {
         Self::read(&config).map(Dispatcher::new).map_err(diagnostics_out)
     }
 
-    fn targets(&self) -> Vec<String> {
-        Config::targets(self).iter().map(|target| target.name.clone()).collect()
+    fn targets(&self) -> Vec<wit::Target> {
+        let target = |target: &Target| wit::Target {
+            name: target.name.clone(),
+            concurrency: target.concurrency,
+            max_age: target.policy.max_age,
+        };
+        Config::targets(self).iter().map(target).collect()
     }
 
     fn route(&self, notification: wit::Notification) -> Vec<wit::Decision> {

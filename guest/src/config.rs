@@ -19,6 +19,9 @@ use crate::schema;
 /// How long a request may take where the configuration says nothing, in milliseconds.
 pub const DEFAULT_TIMEOUT_MS: u64 = 10_000;
 
+/// How many deliveries of a target may be under way at once where the configuration says nothing.
+pub const DEFAULT_CONCURRENCY: u32 = 4;
+
 /// No request may take longer, in milliseconds.
 const LONGEST_TIMEOUT_MS: u64 = 300_000;
 
@@ -37,6 +40,8 @@ pub struct Target {
     pub policy: Policy,
     /// How long a request may take, in milliseconds.
     pub timeout: u64,
+    /// How many of its deliveries may be under way at once; at least 1.
+    pub concurrency: u32,
     /// What formats for it and knows its replies.
     pub service: Box<dyn Service>,
 }
@@ -67,6 +72,9 @@ struct Common {
     retry: RetrySettings,
     /// How long a request may take, from resolving the name to the last byte of the reply: 10s.
     timeout: Option<DurationMs>,
+    /// How many of its deliveries may be under way at once: 4. 1 keeps them in order.
+    #[schemars(range(min = 1, max = 1000))]
+    concurrency: Option<u32>,
 }
 
 impl Config {
@@ -226,7 +234,8 @@ impl Target {
             problems.value(&at.at("timeout"), "this timeout is out of range", "allowed is from 1ms to 5m");
         }
         let service = (entry.open)(Value::Object(own), at, problems)?;
-        Some(Self { name: common.name, filter: common.filter, policy, timeout, service })
+        let concurrency = common.concurrency.unwrap_or(DEFAULT_CONCURRENCY);
+        Some(Self { name: common.name, filter: common.filter, policy, timeout, concurrency, service })
     }
 
     /// What an outcome means for this target: the provider's word, or else HTTP's in general.
@@ -324,7 +333,22 @@ mod tests {
         let target = config.target("phone").unwrap();
         let limits = [Level::Info, Level::Warn, Level::Error].map(|level| *target.policy.limits.get(level));
         assert_eq!((target.policy.base(0), limits), (3_000, [9, 7, 3]));
-        assert_eq!(target.timeout, 10_000);
+        assert_eq!((target.timeout, target.concurrency, target.policy.max_age), (10_000, 4, 86_400_000));
+    }
+
+    #[test]
+    fn a_target_has_a_concurrency_and_an_age_of_its_own() {
+        let one = with(with(ntfy(), "concurrency", json!(1)), "retry", json!({ "max_age": "1h" }));
+        let config = Config::read(&json!({ "retry": { "max_age": "2h" }, "targets": [one] }).to_string());
+        let config = config.unwrap_or_else(|p| panic!("{p:?}"));
+        let target = config.target("phone").unwrap();
+        assert_eq!((target.concurrency, target.policy.max_age), (1, 3_600_000));
+        let config = json!({ "targets": [with(ntfy(), "concurrency", json!(0))] });
+        assert_eq!(problems(&config)[0].0, "/targets/0/concurrency");
+        for max_age in ["0s", "999ms", "366d"] {
+            let config = json!({ "targets": [with(ntfy(), "retry", json!({ "max_age": max_age }))] });
+            assert_eq!(problems(&config)[0].0, "/targets/0/retry/max_age");
+        }
     }
 
     #[test]

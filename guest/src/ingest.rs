@@ -1,6 +1,6 @@
 //! Reads the JSON form of a notification, the same whichever host takes it in.
 //!
-//! `{"level", "title", "body": text | [text] | {name: value} | [{"name", "value"}], "color", "to", "tags",
+//! `{"id", "level", "title", "body": text | [text] | {name: value} | [{"name", "value"}], "color", "to", "tags",
 //! "link"}`: all but one of `title` and `body` can be left out. Finds everything that is wrong at once, and
 //! takes nothing that it does not understand.
 
@@ -15,7 +15,7 @@ use crate::notification::{Body, Field, Level, Notification};
 use crate::schema::kind;
 
 /// The members that are understood.
-const KNOWN: [&str; 7] = ["level", "title", "body", "color", "to", "tags", "link"];
+const KNOWN: [&str; 8] = ["id", "level", "title", "body", "color", "to", "tags", "link"];
 
 /// No notification has more tags, or names more targets.
 const MOST_NAMES: usize = 100;
@@ -23,7 +23,10 @@ const MOST_NAMES: usize = 100;
 /// No tag and no target's name is longer, in characters.
 const LONGEST_NAME: usize = 100;
 
-/// Reads a notification; `id` and `at` are the host's.
+/// No id is longer, in bytes.
+const LONGEST_ID: usize = 255;
+
+/// Reads a notification; `id` and `at` are the host's, and the id counts where the text has none.
 ///
 /// # Errors
 ///
@@ -59,6 +62,7 @@ pub fn read(json: &str, id: String, at: u64) -> Result<Notification, Vec<Diagnos
         let at = root.at(name);
         match name.as_str() {
             _ if value.is_null() && KNOWN.contains(&name.as_str()) => {}
+            "id" => notification.id = read_id(value, &at, &mut problems),
             "level" => notification.level = read_level(value, &at, &mut problems),
             "title" => notification.title = text(value, &at, &mut problems).unwrap_or_default(),
             "body" => notification.body = read_body(value, &at, &mut problems),
@@ -141,6 +145,17 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         }
         Ok(Value::Object(members))
     }
+}
+
+/// An id goes into headers, and into the addresses that it is looked up under.
+fn read_id(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> String {
+    let Some(id) = text(value, at, problems) else { return String::new() };
+    if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let hint =
+            format!("write 1 to {LONGEST_ID} visible ASCII characters, such as a UUID, or leave it out");
+        problems.value(at, "this is no id", hint);
+    }
+    id
 }
 
 fn read_level(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Level {
@@ -337,6 +352,17 @@ mod tests {
         for json in [many, long, broken] {
             assert!(of(&json.to_string()).is_err());
         }
+    }
+
+    #[test]
+    fn an_id_of_the_callers_counts_and_fits_into_a_header() {
+        assert_eq!(of(r#"{"id":"order-17","title":"t"}"#).unwrap().id, "order-17");
+        let long = "x".repeat(LONGEST_ID + 1);
+        for id in ["", "two words", "two\nlines", "späť", &long] {
+            let json = serde_json::json!({ "id": id, "title": "t" }).to_string();
+            assert_eq!(of(&json).unwrap_err()[0].path, "/id", "{id}");
+        }
+        assert!(of(r#"{"id":17,"title":"t"}"#).is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder};
 
 use crate::contract::{
     Admission, Attempt, Decision, Diagnostic, Endpoint, Guest, Judgement, Notification, Notifier,
-    NotifierPre, Outcome, Provider, Request,
+    NotifierPre, Outcome, Provider, Request, Target,
 };
 
 mod deadline;
@@ -231,12 +231,12 @@ fn refused(problems: Vec<Diagnostic>) -> Fault {
 // === impl Dispatcher ===
 
 impl Dispatcher {
-    /// The names of the targets, in the order of the configuration.
+    /// The targets, in the order of the configuration.
     ///
     /// # Errors
     ///
     /// Where the guest breaks off; likewise for all others here.
-    pub fn targets(&self) -> Result<Vec<String>, Fault> {
+    pub fn targets(&self) -> Result<Vec<Target>, Fault> {
         self.call(|guest, store, this| guest.dispatcher().call_targets(store, this))
     }
 

@@ -6,19 +6,27 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{ContentArrangement, Table};
 use nuncio::brain::{self, Brain, BrainError, Fault};
+use nuncio::clock::{Clock, SystemClock};
 use nuncio::config::Config;
 use nuncio::config::report::Report;
 use nuncio::environment::{Environment, ProcessEnvironment};
+use nuncio::store::StoreError;
 use nuncio::{Builder, Nuncio, StartError};
+
+use crate::selection::Misunderstood;
 
 mod check;
 mod completions;
 mod component;
+mod dead;
 mod demo;
 mod explain;
 mod message;
 mod providers;
+mod queue;
 mod send;
 mod serve;
 
@@ -59,12 +67,17 @@ enum Command {
     Send(send::Arguments),
     /// Take notifications over HTTP and deliver them, until told to stop
     ///
-    /// POST /v1/notifications takes a notification in JSON and answers 202 with its id; GET
-    /// /v1/notifications/{id} shows its deliveries; GET /healthz is for whoever watches.
+    /// POST /v1/notifications takes a notification in JSON and answers 202 with its id once it is on disk;
+    /// GET /v1/notifications lists, GET /v1/notifications/{id} shows what became of it; GET /healthz is for
+    /// whoever watches.
     ///
-    /// SIGTERM and SIGINT end it: it takes nothing more, goes on for the grace period, and says what was
-    /// left.
+    /// SIGTERM and SIGINT end it: it takes nothing more, goes on for the grace period, and leaves the rest
+    /// in the queue. SIGHUP, or a change of the file, has it go on by the new configuration, if that is right.
     Serve(serve::Arguments),
+    /// Show and steer what waits in the queue, also beside a running daemon
+    Queue(queue::Arguments),
+    /// Show, replay or drop what was given up, also beside a running daemon
+    Dead(dead::Arguments),
     /// Read a configuration and say everything that is wrong with it
     Check(check::Arguments),
     /// Show where a notification would go, why, and the exact requests
@@ -111,6 +124,8 @@ pub async fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Send(arguments) => send::run(arguments, component).await,
         Command::Serve(arguments) => serve::run(arguments, component).await,
+        Command::Queue(arguments) => queue::run(arguments).await,
+        Command::Dead(arguments) => dead::run(arguments).await,
         Command::Check(arguments) => check::run(&arguments, component),
         Command::Explain(arguments) => explain::run(arguments, component),
         Command::Providers(arguments) => providers::run(&arguments, component),
@@ -140,18 +155,28 @@ pub fn start_log(arguments: &Arguments) {
 // === impl ConfigFile ===
 
 impl ConfigFile {
+    /// The file that was named, or the first of those that are looked for; `None` where there is none.
+    fn path(&self) -> Option<PathBuf> {
+        let found = || DEFAULT_CONFIGS.iter().map(PathBuf::from).find(|path| path.is_file());
+        self.config.clone().or_else(found)
+    }
+
     /// The file's name as people know it, and its text.
     fn read(&self) -> Result<(String, String), Failure> {
-        let found = DEFAULT_CONFIGS.iter().map(PathBuf::from).find(|path| path.is_file());
-        let Some(path) = self.config.clone().or(found) else {
-            return Err(Failure::Usage(
+        self.read_if_any()?.ok_or_else(|| {
+            Failure::Usage(
                 "there is no configuration\n  help: name one with `-c FILE`, or write nuncio.yml here"
                     .to_owned(),
-            ));
-        };
+            )
+        })
+    }
+
+    /// As [`ConfigFile::read`], but nothing where no file was named and none is there.
+    fn read_if_any(&self) -> Result<Option<(String, String)>, Failure> {
+        let Some(path) = self.path() else { return Ok(None) };
         let name = path.display().to_string();
         match String::from_utf8(read_file(&path, LARGEST_CONFIG)?) {
-            Ok(text) => Ok((name, text)),
+            Ok(text) => Ok(Some((name, text))),
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
                 Err(Failure::Usage(format!(
@@ -220,6 +245,45 @@ fn count(number: impl Into<u64>, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
+/// `1 delivery`, `2 deliveries`.
+fn deliveries(number: u64) -> String {
+    if number == 1 { "1 delivery".to_owned() } else { format!("{number} deliveries") }
+}
+
+/// The present instant.
+fn now() -> u64 {
+    SystemClock::default().now()
+}
+
+/// How long before an instant another one was, to the second.
+fn age(now: u64, then: u64) -> String {
+    let seconds = now.saturating_sub(then) / 1_000;
+    humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
+}
+
+/// Text that others wrote, without what could steer a terminal.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// How wide a table is where there is no terminal to say.
+const WIDTH: u16 = 110;
+
+/// A table that fits the terminal.
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.to_vec());
+    if table.width().is_none() {
+        table.set_width(WIDTH);
+    }
+    table
+}
+
+fn misunderstood(what: Misunderstood) -> Failure {
+    Failure::Usage(format!("--{}: {}\n  help: {}", what.name, what.problem, what.hint))
+}
+
 // === impl Failure ===
 
 impl Failure {
@@ -261,11 +325,18 @@ impl From<Fault> for Failure {
     }
 }
 
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Config(report) => report.into(),
             StartError::Brain(error) => error.into(),
+            StartError::Thread(_) | StartError::Ended => Self::Other(error.to_string()),
         }
     }
 }

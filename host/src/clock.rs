@@ -4,13 +4,14 @@
 //! simulation runs hours in milliseconds and sees the same thing each time.
 //!
 //! Instants are wall-clock milliseconds, because they must mean something after a restart; a wait, once
-//! begun, is monotonic.
+//! begun, is monotonic. A timeline lies between: it begins at the wall clock's instant and goes on
+//! monotonically, so that somebody who sets the clock neither hastens nor delays what waits.
 #![expect(clippy::disallowed_methods, reason = "this is the clock")]
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
@@ -22,21 +23,36 @@ pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where time comes from.
 pub trait Clock: Send + Sync + 'static {
-    /// The present instant.
+    /// The present instant, by the wall clock. Somebody may set it, in either direction.
     fn now(&self) -> UnixMs;
+
+    /// How long this clock has run. Never goes backwards, whoever sets the wall clock.
+    fn elapsed(&self) -> Duration;
 
     /// Waits for a length of time, at least; a wait of nothing is over at once.
     fn sleep(&self, wait: Duration) -> Sleep;
 }
 
 /// The operating system's clocks.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock;
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self { started: Instant::now() }
+    }
+}
 
 impl Clock for SystemClock {
     fn now(&self) -> UnixMs {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+        milliseconds(elapsed)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     fn sleep(&self, wait: Duration) -> Sleep {
@@ -55,8 +71,10 @@ pub struct ManualClock {
 #[derive(Debug, Default)]
 struct Manual {
     now: UnixMs,
-    /// Who waits until when. The second part of the key keeps waits for one instant apart.
-    sleepers: BTreeMap<(UnixMs, u64), oneshot::Sender<()>>,
+    /// In milliseconds.
+    elapsed: u64,
+    /// Who waits until how much has elapsed. The second part of the key keeps waits for one instant apart.
+    sleepers: BTreeMap<(u64, u64), oneshot::Sender<()>>,
     next: u64,
 }
 
@@ -67,22 +85,30 @@ impl ManualClock {
         Self { state: Arc::new(Mutex::new(Manual { now, ..Manual::default() })) }
     }
 
-    /// Moves time forward and ends the waits that are over then. Time never moves backwards: an instant
-    /// in the past changes nothing.
+    /// Moves time forward to an instant and ends the waits that are over then. An instant in the past
+    /// changes nothing.
     pub fn advance_to(&self, instant: UnixMs) {
+        let by = instant.saturating_sub(self.now());
+        self.advance(Duration::from_millis(by));
+    }
+
+    /// Moves time forward by a length of time.
+    pub fn advance(&self, by: Duration) {
         let mut state = self.lock();
-        state.now = state.now.max(instant);
-        let later = state.sleepers.split_off(&(instant.saturating_add(1), 0));
+        state.now = state.now.saturating_add(milliseconds(by));
+        state.elapsed = state.elapsed.saturating_add(milliseconds(by));
+        let after = (state.elapsed.saturating_add(1), 0);
+        let later = state.sleepers.split_off(&after);
         for (_, sleeper) in std::mem::replace(&mut state.sleepers, later) {
             // A wait that was dropped has nobody left to tell.
             let _ = sleeper.send(());
         }
     }
 
-    /// Moves time forward by a length of time.
-    pub fn advance(&self, by: Duration) {
-        let to = self.now().saturating_add(milliseconds(by));
-        self.advance_to(to);
+    /// Sets the wall clock to an instant, past or future, as an administrator or a time server does. No
+    /// time passes: waits go on as they were.
+    pub fn set(&self, instant: UnixMs) {
+        self.lock().now = instant;
     }
 
     fn lock(&self) -> MutexGuard<'_, Manual> {
@@ -95,10 +121,14 @@ impl Clock for ManualClock {
         self.lock().now
     }
 
+    fn elapsed(&self) -> Duration {
+        Duration::from_millis(self.lock().elapsed)
+    }
+
     fn sleep(&self, wait: Duration) -> Sleep {
         let mut state = self.lock();
-        let until = state.now.saturating_add(milliseconds(wait));
-        if until <= state.now {
+        let until = state.elapsed.saturating_add(milliseconds(wait));
+        if until <= state.elapsed {
             return Box::pin(std::future::ready(()));
         }
         let (sender, receiver) = oneshot::channel();
@@ -110,6 +140,53 @@ impl Clock for ManualClock {
             // The clock outlives its sleepers in every program; if it does not, the wait is over.
             let _ = receiver.await;
         })
+    }
+}
+
+/// Time that nobody can set: it began at a wall clock's instant and is monotonic from there.
+///
+/// What waits is due on a timeline; what people or files see is by the wall clock, and
+/// [`Timeline::by_wall`] leads from one to the other.
+#[derive(Clone)]
+pub(crate) struct Timeline {
+    clock: Arc<dyn Clock>,
+    began_at: UnixMs,
+    began_after: u64,
+}
+
+impl Timeline {
+    /// Begins now.
+    pub(crate) fn begin(clock: Arc<dyn Clock>) -> Self {
+        let (began_at, began_after) = (clock.now(), milliseconds(clock.elapsed()));
+        Self { clock, began_at, began_after }
+    }
+
+    /// The present instant on this timeline.
+    pub(crate) fn now(&self) -> UnixMs {
+        let passed = milliseconds(self.clock.elapsed()).saturating_sub(self.began_after);
+        self.began_at.saturating_add(passed)
+    }
+
+    /// The present instant by the wall clock.
+    pub(crate) fn wall(&self) -> UnixMs {
+        self.clock.now()
+    }
+
+    /// An instant of this timeline as the wall clock will show it, if nobody sets it until then.
+    pub(crate) fn by_wall(&self, instant: UnixMs) -> UnixMs {
+        let (wall, now) = (self.clock.now(), self.now());
+        instant.saturating_add(wall).saturating_sub(now)
+    }
+
+    /// An instant of the wall clock on this timeline, as if nobody had set it since.
+    pub(crate) fn of_wall(&self, instant: UnixMs) -> UnixMs {
+        let (wall, now) = (self.clock.now(), self.now());
+        instant.saturating_add(now).saturating_sub(wall)
+    }
+
+    /// Waits until an instant of this timeline.
+    pub(crate) fn sleep_until(&self, instant: UnixMs) -> Sleep {
+        self.clock.sleep(Duration::from_millis(instant.saturating_sub(self.now())))
     }
 }
 
@@ -138,9 +215,33 @@ mod tests {
     }
 
     #[test]
-    fn time_never_moves_backwards() {
+    fn to_advance_to_the_past_changes_nothing() {
         let clock = ManualClock::at(1_000);
         clock.advance_to(10);
         assert_eq!(clock.now(), 1_000);
+    }
+
+    #[tokio::test]
+    async fn setting_the_wall_clock_changes_no_wait_and_no_timeline() {
+        let clock = ManualClock::at(1_000_000);
+        let timeline = Timeline::begin(Arc::new(clock.clone()));
+        let mut wait = timeline.sleep_until(1_000_100);
+        for wall in [4_600_000, 0] {
+            clock.set(wall);
+            assert!(tokio::time::timeout(Duration::ZERO, &mut wait).await.is_err());
+            assert_eq!((timeline.now(), timeline.wall()), (1_000_000, wall));
+            assert_eq!(timeline.by_wall(1_000_100), wall + 100);
+            assert_eq!(timeline.of_wall(wall + 100), 1_000_100);
+        }
+        clock.advance(Duration::from_millis(100));
+        wait.await;
+        assert_eq!((timeline.now(), timeline.wall()), (1_000_100, 100));
+    }
+
+    #[test]
+    fn the_systems_clock_runs() {
+        let clock = SystemClock::default();
+        let before = clock.elapsed();
+        assert!(clock.now() > 1_700_000_000_000 && clock.elapsed() >= before);
     }
 }

@@ -17,6 +17,7 @@ use serde_json::{Map, Value as Json, json};
 use self::document::Document;
 use self::findings::Findings;
 use self::parts::{NOTIFICATION, Parts};
+use self::queue::QueueConfig;
 use self::report::Problem;
 use self::server::ServerConfig;
 use self::settings::Catalog;
@@ -25,6 +26,7 @@ use crate::contract::{Diagnostic, Provider};
 use crate::environment::Environment;
 use crate::secrets::Secrets;
 
+mod alerts;
 mod build;
 mod document;
 mod findings;
@@ -33,6 +35,7 @@ mod origin;
 mod parts;
 mod pointer;
 mod position;
+pub mod queue;
 mod references;
 pub mod report;
 mod scalar;
@@ -50,9 +53,11 @@ pub use self::report::Report;
 /// A configuration that the host and the component both accept.
 #[derive(Debug)]
 pub struct Config {
-    guest_config: String,
-    secrets: Secrets,
+    pub(crate) guest_config: String,
+    pub(crate) secrets: Secrets,
+    pub(crate) alerts_to: Vec<String>,
     server: ServerConfig,
+    queue: QueueConfig,
 }
 
 impl Config {
@@ -61,8 +66,8 @@ impl Config {
     /// `source` names it in reports. `providers` is what the component says about itself, and `open` asks it
     /// to check the JSON that it would be given.
     ///
-    /// A file with `providers` may be GoDoxy's: there only `targets`, `retry`, `server` and
-    /// `providers.notification` are looked at, and everything else may be anything.
+    /// A file with `providers` may be GoDoxy's: there only `targets`, `retry`, `server`, `queue`,
+    /// `alerts_to` and `providers.notification` are looked at, and everything else may be anything.
     ///
     /// # Errors
     ///
@@ -105,6 +110,9 @@ impl Config {
         }
         let server =
             root.get("server").map(|server| ServerConfig::read(server, &mut findings)).unwrap_or_default();
+        let queue =
+            root.get("queue").map(|queue| QueueConfig::read(queue, &mut findings)).unwrap_or_default();
+        let alerts_to = root.get("alerts_to").map(|list| alerts::read(list, &targets, &mut findings));
 
         let guest_config = Json::Object(told).to_string();
         if let Err(diagnostics) = open(&guest_config) {
@@ -125,7 +133,10 @@ impl Config {
         }
         match findings.into_report(source) {
             Some(report) => Err(report),
-            None => Ok(Self { guest_config, secrets: targets.into_secrets(), server }),
+            None => {
+                let (secrets, alerts_to) = (targets.into_secrets(), alerts_to.unwrap_or_default());
+                Ok(Self { guest_config, secrets, alerts_to, server, queue })
+            }
         }
     }
 
@@ -148,10 +159,16 @@ impl Config {
         &self.server
     }
 
-    /// All three, for whoever keeps them apart.
+    /// Where the queue is and what it may hold.
     #[must_use]
-    pub fn into_parts(self) -> (String, Secrets, ServerConfig) {
-        (self.guest_config, self.secrets, self.server)
+    pub fn queue(&self) -> &QueueConfig {
+        &self.queue
+    }
+
+    /// The names of the targets that are told when deliveries to another one die.
+    #[must_use]
+    pub fn alerts_to(&self) -> &[String] {
+        &self.alerts_to
     }
 }
 

@@ -16,7 +16,80 @@ pub use generated::exports::nuncio::dispatch::catalog::Provider;
 pub(crate) use generated::exports::nuncio::dispatch::dispatcher::Guest;
 pub use generated::nuncio::dispatch::types::{
     Admission, Atom, Attempt, Body, Choice, Class, Decision, Diagnostic, Endpoint, Escape, Field, Header,
-    Hmac, Judgement, Level, Notification, Outcome, Parameter, Place, Reply, Request, Secret, Segment,
+    Hmac, Judgement, Level, Notification, Outcome, Parameter, Place, Reply, Request, Secret, Segment, Target,
     Transport, Verdict,
 };
 pub(crate) use generated::{Notifier, NotifierPre};
+
+impl Level {
+    /// Every level, least serious first.
+    pub const ALL: [Self; 6] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal];
+
+    /// The level's name, as configurations and notifications write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Fatal => "fatal",
+        }
+    }
+
+    /// The level of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name() == name)
+    }
+}
+
+impl Class {
+    /// Every class.
+    pub const ALL: [Self; 7] = [
+        Self::Delivered,
+        Self::Transient,
+        Self::Ambiguous,
+        Self::Throttled,
+        Self::Credentials,
+        Self::Permanent,
+        Self::Gone,
+    ];
+
+    /// The class's name, as the contract writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Transient => "transient",
+            Self::Ambiguous => "ambiguous",
+            Self::Throttled => "throttled",
+            Self::Credentials => "credentials",
+            Self::Permanent => "permanent",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The class of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_level_and_every_class_has_a_name_of_its_own() {
+        for level in Level::ALL {
+            assert_eq!(Level::parse(level.name()), Some(level));
+        }
+        for class in Class::ALL {
+            assert_eq!(Class::parse(class.name()), Some(class));
+        }
+        assert!(Level::parse("loud").is_none() && Class::parse("").is_none());
+    }
+}

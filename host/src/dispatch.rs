@@ -1,46 +1,59 @@
 //! The dispatch loop: the one path on which anything is sent.
 //!
 //! A first attempt is an item of the schedule with attempt 0; a retry is the same item, due later. The loop
-//! owns the store, the schedule and what the policy remembers of each endpoint, and wakes up for a closed
-//! set of reasons ([`Wake`]). It decides nothing itself: the guest routes, admits, formats and judges.
+//! owns the schedule, the way to the store and what the policy remembers of each endpoint, and wakes up for a
+//! closed set of reasons ([`Wake`]). It decides nothing itself: the guest routes, admits, formats and judges.
 //!
-//! It guarantees that what it accepted ends as delivered or dead, and that an attempt that never comes back
-//! from one target takes nothing from another.
+//! It guarantees that what it accepted ends as delivered or dead, that nothing is said to be accepted or to
+//! have ended before the store has it, and that an attempt that never comes back from one target takes
+//! nothing from another. What is under way is remembered nowhere but here: after a crash it runs again.
+//!
+//! While the store cannot be written nothing is accepted and nothing begins, and what ended meanwhile is
+//! written as soon as it can be.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use crate::brain::Dispatcher;
-use crate::clock::{Clock, UnixMs};
-use crate::contract::{
-    Admission, Attempt, Choice, Class, Decision, Endpoint, Judgement, Notification, Verdict,
-};
+use crate::alert::Alerts;
+use crate::clock::{Clock, Timeline, UnixMs};
+use crate::contract::{Endpoint, Notification};
 use crate::entropy::Entropy;
 use crate::event::{Event, Happened};
+use crate::journal::{Journal, Written};
 use crate::nuncio::{NotifyError, Receipt, Remains, Stats};
-use crate::schedule::{Concurrency, Schedule};
-use crate::store::{Delivery, Record, State, Store, StoreError};
+use crate::schedule::Schedule;
+use crate::store::{Entry, Limits, Operation, State, Store};
 
+mod accept;
 mod attempt;
+mod item;
+mod lanes;
+mod reads;
+mod recover;
+mod settle;
+mod start;
+mod steer;
 
+use accept::Accepting;
 use attempt::Attempted;
-pub(crate) use attempt::Sender;
-
-/// How often the guest may fail a delivery before it is given up.
-const MOST_FAULTS: u32 = 3;
+pub(crate) use attempt::Setup;
+use item::{Flight, Item};
+use lanes::Lanes;
+pub(crate) use reads::Reads;
+use recover::{Reading, Recovery};
+use settle::Then;
+use steer::{Batch, Steering};
+pub use steer::{Steer, Steered};
 
 /// Why a delivery ends that the guest broke off at every time.
 const GUEST_TRAP: &str = "guest-trap";
 
 /// Why a delivery ends for which the guest described no request that can be sent.
 const GUEST_INVALID: &str = "guest-invalid";
-
-/// How long a delivery waits after the guest failed it, and at least where the guest parks it.
-const AFTER_A_FAULT_MS: u64 = 1_000;
 
 /// No guest makes a delivery or an endpoint wait longer: a day.
 const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -51,20 +64,30 @@ const LONGEST_TEXT: usize = 1_024;
 /// What is remembered of an endpoint before its first attempt.
 const UNTRIED: Endpoint = Endpoint { not_before: 0, consecutive_failures: 0, last_success: None };
 
+/// How long to wait before the store is tried again after it failed.
+const AFTER_A_FAILURE_MS: u64 = 1_000;
+
+/// How many hand-ins may be on their way to the store, and how much they may hold, in bytes.
+const MOST_ACCEPTING: usize = 1_024;
+const LARGEST_ACCEPTING: usize = 16 << 20;
+
 /// A notification that was handed in, and whom to tell what became of it.
 pub(crate) struct Handed {
     pub(crate) notification: Notification,
+    pub(crate) idempotency_key: Option<String>,
     pub(crate) reply: oneshot::Sender<Result<Receipt, NotifyError>>,
 }
 
 /// What the handle asks of the loop.
 pub(crate) enum Question {
-    /// What became of a notification.
-    Find(String, oneshot::Sender<Result<Option<Record>, StoreError>>),
     /// The counts so far.
     Stats(oneshot::Sender<Stats>),
     /// To be told when nothing is in flight and nothing is due, and when something is due next.
     Idle(oneshot::Sender<Option<UnixMs>>),
+    /// To change where deliveries stand.
+    Steer(Steer, Vec<Entry>, oneshot::Sender<Steered>),
+    /// To go on by another configuration.
+    Reload(Arc<Setup>, Limits, usize, oneshot::Sender<()>),
     /// To take nothing more, and to end when all has ended or this long after.
     Shutdown(Duration, oneshot::Sender<Remains>),
 }
@@ -73,63 +96,113 @@ pub(crate) enum Question {
 enum Wake {
     New(Handed),
     Due,
-    Settled(Result<(Id, Attempted), JoinError>),
+    Returned(Result<(Id, Attempted), JoinError>),
+    Written(Vec<Written<Ticket>>),
+    Read(Reading),
     Asked(Question),
     GraceOver,
     Abandoned,
 }
 
-/// One delivery of a record, as the schedule knows it.
-struct Item {
-    notification: Arc<Notification>,
-    /// Which of the record's deliveries.
-    n: usize,
-    delivery: Delivery,
+/// What an operation is for.
+enum Ticket {
+    Accept(Accepting),
+    Settle { item: Item, then: Then },
+    Steer(Box<Steering>),
+    Prune,
+    Limit,
+}
+
+/// What a loop begins with.
+pub(crate) struct Beginning {
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<Entropy>,
+    pub(crate) store: Box<dyn Store>,
+    pub(crate) reads: Reads,
+    pub(crate) limits: Limits,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) in_all: usize,
 }
 
 pub(crate) struct Dispatch {
-    dispatcher: Arc<Dispatcher>,
-    clock: Arc<dyn Clock>,
+    setup: Arc<Setup>,
+    timeline: Timeline,
     entropy: Arc<Entropy>,
-    store: Box<dyn Store>,
-    sender: Arc<Sender>,
+    journal: Journal<Ticket>,
+    reads: Reads,
+    limits: Limits,
     events: broadcast::Sender<Event>,
-    lanes: HashMap<String, usize>,
-    endpoints: Vec<Endpoint>,
+    lanes: Lanes,
     schedule: Schedule<Item>,
+    /// How much of what waits is held in memory, in bytes.
+    held: usize,
     attempts: JoinSet<Attempted>,
-    flying: HashMap<Id, (usize, Item)>,
+    flying: HashMap<Id, Flight>,
+    in_all: usize,
+    /// How many notifications are on their way into the store, and their bytes.
+    accepting: (usize, usize),
+    /// How many deliveries wait until it is written down where they stand.
+    settling: usize,
+    /// What could not be written, and why.
+    unwritten: VecDeque<(Ticket, Operation)>,
+    why_broken: Option<String>,
+    probe_at: Option<UnixMs>,
+    readings: JoinSet<Reading>,
+    recovery: Recovery,
+    after_recovery: Vec<Question>,
+    /// How many deliveries are being ended because they are too old.
+    ending_old: usize,
+    prune_at: Option<UnixMs>,
+    is_pruning: bool,
+    batches: HashMap<u64, Batch>,
+    next_batch: u64,
+    alerts: Alerts,
     stats: Stats,
     waiting_for_idle: Vec<oneshot::Sender<Option<UnixMs>>>,
 }
 
 impl Dispatch {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the builder, which has them by name")]
-    pub(crate) fn new(
-        dispatcher: Arc<Dispatcher>,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<Entropy>,
-        store: Box<dyn Store>,
-        sender: Sender,
-        events: broadcast::Sender<Event>,
-        targets: Vec<String>,
-        concurrency: Concurrency,
-    ) -> Self {
-        Self {
-            dispatcher,
-            clock,
+    /// # Errors
+    ///
+    /// Where the store's thread cannot be started.
+    pub(crate) fn new(beginning: Beginning) -> std::io::Result<Self> {
+        let Beginning { setup, clock, entropy, store, reads, limits, events, in_all } = beginning;
+        let (mut lanes, mut schedule) = (Lanes::default(), Schedule::new(in_all));
+        lanes.open_only(&setup.targets, &mut schedule);
+        let mut dispatch = Self {
+            setup,
+            timeline: Timeline::begin(clock),
             entropy,
-            store,
-            sender: Arc::new(sender),
+            journal: Journal::open(store)?,
+            reads,
+            limits,
             events,
-            endpoints: vec![UNTRIED; targets.len()],
-            schedule: Schedule::new(targets.len(), concurrency),
-            lanes: targets.into_iter().enumerate().map(|(n, target)| (target, n)).collect(),
+            lanes,
+            schedule,
+            held: 0,
             attempts: JoinSet::new(),
             flying: HashMap::new(),
+            in_all,
+            accepting: (0, 0),
+            settling: 0,
+            unwritten: VecDeque::new(),
+            why_broken: None,
+            probe_at: None,
+            readings: JoinSet::new(),
+            recovery: Recovery::default(),
+            after_recovery: Vec::new(),
+            ending_old: 0,
+            prune_at: None,
+            is_pruning: false,
+            batches: HashMap::new(),
+            next_batch: 0,
+            alerts: Alerts::default(),
             stats: Stats::default(),
             waiting_for_idle: Vec::new(),
-        }
+        };
+        dispatch.submit(Ticket::Limit, Operation::Limit(limits));
+        Ok(dispatch)
     }
 
     /// Runs until it is asked to shut down, or until nobody is left who could hand anything in.
@@ -139,8 +212,13 @@ impl Dispatch {
         mut asked: mpsc::Receiver<Question>,
     ) {
         let mut ending: Option<(UnixMs, Vec<oneshot::Sender<Remains>>)> = None;
+        self.read_on();
         loop {
-            self.start_due();
+            let now = self.timeline.now();
+            self.probe(now);
+            self.prune(now);
+            self.end_old(now);
+            self.start_due(now);
             if handed.is_empty() {
                 self.tell_idle();
             }
@@ -151,15 +229,16 @@ impl Dispatch {
             {
                 break;
             }
-            let wake = self.next_wake(&mut handed, &mut asked, grace).await;
-            match wake {
+            match self.next_wake(&mut handed, &mut asked, grace).await {
                 Wake::New(new) => self.take_in(new),
                 Wake::Due => {}
-                Wake::Settled(settled) => self.settle(settled),
+                Wake::Returned(returned) => self.returned(returned),
+                Wake::Written(written) => written.into_iter().for_each(|written| self.written(written)),
+                Wake::Read(reading) => self.read(reading),
                 Wake::Asked(Question::Shutdown(grace, reply)) => {
                     handed.close();
                     let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-                    let until = self.clock.now().saturating_add(grace);
+                    let until = self.timeline.now().saturating_add(grace);
                     // Of two shutdowns the more impatient one counts, and both hear what was left.
                     let (sooner, mut replies) = ending.unwrap_or((until, Vec::new()));
                     replies.push(reply);
@@ -169,7 +248,7 @@ impl Dispatch {
                 Wake::GraceOver | Wake::Abandoned => break,
             }
         }
-        self.end(ending.map(|(_, replies)| replies).unwrap_or_default());
+        self.end(ending.map(|(_, replies)| replies).unwrap_or_default()).await;
     }
 
     async fn next_wake(
@@ -178,12 +257,8 @@ impl Dispatch {
         asked: &mut mpsc::Receiver<Question>,
         grace: Option<UnixMs>,
     ) -> Wake {
-        let now = self.clock.now();
-        let wait = |until: Option<UnixMs>| {
-            let until = until?;
-            Some(self.clock.sleep(Duration::from_millis(until.saturating_sub(now))))
-        };
-        let (due, grace_over) = (wait(self.schedule.next_due()), wait(grace));
+        let wait = |until: Option<UnixMs>| until.map(|until| self.timeline.sleep_until(until));
+        let (due, grace_over) = (wait(self.next_timer()), wait(grace));
         let has_due = due.is_some();
         let due = async {
             if let Some(due) = due {
@@ -196,218 +271,64 @@ impl Dispatch {
                 grace_over.await;
             }
         };
-        let is_flying = !self.attempts.is_empty();
+        let (is_flying, is_reading) = (!self.attempts.is_empty(), !self.readings.is_empty());
+        let (is_writing, has_room) = (self.journal.under_way() > 0, self.has_room());
         // Every branch can be dropped without a loss, and none is put before the others, so that neither
         // hand-in nor a question starves under load.
         tokio::select! {
             () = grace_over, if is_ending => Wake::GraceOver,
-            Some(settled) = self.attempts.join_next_with_id(), if is_flying => Wake::Settled(settled),
+            written = self.journal.done(), if is_writing => Wake::Written(written),
+            Some(returned) = self.attempts.join_next_with_id(), if is_flying => Wake::Returned(returned),
+            Some(Ok(reading)) = self.readings.join_next(), if is_reading => Wake::Read(reading),
             () = due, if has_due => Wake::Due,
             question = asked.recv() => question.map_or(Wake::Abandoned, Wake::Asked),
-            Some(new) = handed.recv() => Wake::New(new),
+            Some(new) = handed.recv(), if has_room => Wake::New(new),
         }
     }
 
-    // === new ===
-
-    fn take_in(&mut self, new: Handed) {
-        let Handed { notification, reply } = new;
-        let accepted = self.accept(notification);
-        // Whoever handed it in may have stopped listening; it is accepted all the same.
-        let _ = reply.send(accepted);
+    /// When there is something to do that nobody will say.
+    fn next_timer(&self) -> Option<UnixMs> {
+        let due = self.schedule.next_due().filter(|_| self.may_start());
+        let prune = self.prune_at.filter(|_| !self.is_pruning);
+        [due, self.schedule.next_old(), prune, self.probe_at].into_iter().flatten().min()
     }
 
-    fn accept(&mut self, notification: Notification) -> Result<Receipt, NotifyError> {
-        let decisions = self.dispatcher.route(&notification)?;
-        let delivery = |decision: &Decision| match decision.choice {
-            Choice::Send => Some(Delivery::queued(decision.target.clone())),
-            Choice::Unknown => {
-                Some(Delivery::dead(decision.target.clone(), shortened(decision.because.clone())))
+    fn submit(&mut self, ticket: Ticket, operation: Operation) {
+        self.journal.submit(ticket, operation);
+    }
+
+    fn written(&mut self, written: Written<Ticket>) {
+        let Written { ticket, operation, result } = written;
+        match (ticket, operation) {
+            (Ticket::Accept(accepting), Operation::Accept(record)) => {
+                self.accepted(accepting, record, result);
             }
-            Choice::Skip => None,
-        };
-        // A guest that names a target twice would have it delivered twice.
-        let mut seen = HashSet::new();
-        let new = decisions.iter().filter(|decision| seen.insert(decision.target.as_str()));
-        let deliveries: Vec<Delivery> = new.filter_map(delivery).collect();
-        let notification = Arc::new(notification);
-        let record = Record { notification: Arc::clone(&notification), deliveries: deliveries.clone() };
-        self.store.accept(record)?;
-        self.stats.accepted += 1;
-        self.stats.unmatched += u64::from(deliveries.is_empty());
-        if deliveries.is_empty() {
-            tracing::warn!(id = %notification.id, "no target matched");
-        }
-        let now = self.clock.now();
-        for (n, delivery) in deliveries.into_iter().enumerate() {
-            let item = Item { notification: Arc::clone(&notification), n, delivery };
-            if item.delivery.has_ended() {
-                self.tell_end(&item);
-            } else {
-                self.tell(&item, Happened::Queued);
-                self.enqueue(now, item);
+            (Ticket::Settle { item, then }, Operation::Settle(settlement)) => {
+                self.settled(item, then, settlement, result);
             }
-        }
-        Ok(Receipt { id: notification.id.clone(), decisions })
-    }
-
-    fn enqueue(&mut self, due: UnixMs, item: Item) {
-        // A lane that does not exist: only a guest that invents targets gets here.
-        let lane = self.lanes.get(&item.delivery.target).copied().unwrap_or(usize::MAX);
-        if let Some(item) = self.schedule.push(lane, due, item) {
-            self.finish(item, State::Dead, format!("{GUEST_INVALID}: no such target"));
-        }
-    }
-
-    // === due ===
-
-    fn start_due(&mut self) {
-        let now = self.clock.now();
-        while let Some((lane, item)) = self.schedule.peek(now) {
-            let endpoint = self.endpoint(lane);
-            let admission = self.dispatcher.admit(&item.delivery.target, endpoint, now);
-            if let Ok(Admission::Wait(until)) = admission {
-                // A guest that says "wait" and means "now" would turn the loop in circles.
-                self.schedule
-                    .hold(lane, until.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS)));
-                continue;
+            (Ticket::Steer(steering), Operation::Settle(settlement)) => {
+                self.steered(*steering, settlement, result);
             }
-            let Some((lane, item)) = self.schedule.take(now) else { return };
-            match admission {
-                Ok(_) => self.start(lane, item, now),
-                Err(fault) => {
-                    self.schedule.finish(lane);
-                    // Whoever waits behind it would make the loop wait for the guest once more, each of them.
-                    self.schedule.hold(lane, now.saturating_add(AFTER_A_FAULT_MS));
-                    self.fail(item, now, GUEST_TRAP, &fault.to_string());
-                }
-            }
+            (Ticket::Prune, _) => self.pruned(result),
+            // Limits that could not be set are tried again with whatever else is written.
+            (Ticket::Limit, operation) => match result {
+                Ok(_) => {}
+                Err(error) => self.hold_back(Ticket::Limit, operation, &error),
+            },
+            // A ticket comes back with the operation that it went with.
+            _ => {}
         }
     }
-
-    fn start(&mut self, lane: usize, mut item: Item, now: UnixMs) {
-        item.delivery.first_tried.get_or_insert(now);
-        self.tell(&item, Happened::Started { attempt: item.delivery.attempts.saturating_add(1) });
-        let attempt = item.attempt(now);
-        let (sender, dispatcher) = (Arc::clone(&self.sender), Arc::clone(&self.dispatcher));
-        let (target, notification) = (item.delivery.target.clone(), Arc::clone(&item.notification));
-        let parts = item.delivery.parts;
-        let run = async move { sender.send(&dispatcher, &target, &notification, attempt, parts, now).await };
-        let handle = self.attempts.spawn(run);
-        self.flying.insert(handle.id(), (lane, item));
-    }
-
-    // === settled ===
-
-    fn settle(&mut self, settled: Result<(Id, Attempted), JoinError>) {
-        let (id, attempted) = match settled {
-            Ok((id, attempted)) => (id, attempted),
-            Err(error) => (error.id(), Attempted::Lost(error.to_string())),
-        };
-        let Some((lane, item)) = self.flying.remove(&id) else { return };
-        self.schedule.finish(lane);
-        let now = self.clock.now();
-        match attempted {
-            Attempted::Exchanged { outcome, parts } => {
-                let target = &item.delivery.target;
-                let (attempt, endpoint) = (item.attempt(now), self.endpoint(lane));
-                let judged =
-                    self.dispatcher.judge(target, attempt, &outcome, endpoint, now, self.entropy.number());
-                match judged {
-                    Ok(judgement) => self.follow(lane, item, judgement, parts, now),
-                    Err(fault) => self.fail(item, now, GUEST_TRAP, &fault.to_string()),
-                }
-            }
-            Attempted::Refused(reason) => self.finish(item, State::Dead, shortened(reason)),
-            Attempted::Trapped(fault) => self.fail(item, now, GUEST_TRAP, &fault.to_string()),
-            Attempted::Broken(what) => self.fail(item, now, GUEST_INVALID, &what),
-            Attempted::Lost(what) => self.fail(item, now, "attempt-lost", &what),
-        }
-    }
-
-    fn follow(&mut self, lane: usize, mut item: Item, judgement: Judgement, parts: u32, now: UnixMs) {
-        if let Some(endpoint) = self.endpoints.get_mut(lane) {
-            *endpoint = judgement.endpoint;
-        }
-        let detail = shortened(judgement.detail);
-        item.delivery.faults = 0;
-        match judgement.verdict {
-            Verdict::Delivered => {
-                item.delivery.parts = item.delivery.parts.saturating_add(1);
-                item.delivery.attempts = item.delivery.attempts.saturating_add(1);
-                // The next request has its own retries.
-                item.delivery.tried = 0;
-                if item.delivery.parts >= parts {
-                    self.finish(item, State::Delivered, detail);
-                } else {
-                    self.keep(&item);
-                    self.enqueue(now, item);
-                }
-            }
-            Verdict::Retry(at) => {
-                item.delivery.attempts = item.delivery.attempts.saturating_add(1);
-                item.delivery.tried = item.delivery.tried.saturating_add(1);
-                let due = at.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS));
-                self.wait(item, due, Some(judgement.class), detail);
-            }
-            Verdict::Park => {
-                self.wait(item, now.saturating_add(AFTER_A_FAULT_MS), Some(judgement.class), detail)
-            }
-            Verdict::Dead(reason) => {
-                item.delivery.attempts = item.delivery.attempts.saturating_add(1);
-                let reason = shortened(reason);
-                let detail =
-                    if detail.is_empty() { reason } else { format!("{reason}; the last was: {detail}") };
-                self.finish(item, State::Dead, detail);
-            }
-        }
-    }
-
-    /// The guest failed a delivery: it gets another chance, but not for ever.
-    fn fail(&mut self, mut item: Item, now: UnixMs, reason: &str, what: &str) {
-        item.delivery.faults = item.delivery.faults.saturating_add(1);
-        tracing::error!(id = %item.notification.id, target = %item.delivery.target, reason, what, "the guest failed");
-        if item.delivery.faults >= MOST_FAULTS {
-            self.finish(item, State::Dead, format!("{reason}: {what}"));
-        } else {
-            self.wait(item, now.saturating_add(AFTER_A_FAULT_MS), None, what.to_owned());
-        }
-    }
-
-    fn wait(&mut self, mut item: Item, due: UnixMs, class: Option<Class>, detail: String) {
-        item.delivery.state = State::Retrying;
-        item.delivery.detail.clone_from(&detail);
-        self.keep(&item);
-        self.tell(&item, Happened::Retrying { class, detail, due });
-        self.enqueue(due, item);
-    }
-
-    fn finish(&mut self, mut item: Item, state: State, detail: String) {
-        item.delivery.state = state;
-        item.delivery.detail = detail;
-        self.keep(&item);
-        self.tell_end(&item);
-    }
-
-    fn keep(&mut self, item: &Item) {
-        let (id, target) = (&item.notification.id, &item.delivery.target);
-        if let Err(error) = self.store.settle(id, item.n, item.delivery.clone()) {
-            tracing::error!(%id, %target, %error, "where the delivery stands was not written down");
-        }
-    }
-
-    // === others ===
 
     fn answer(&mut self, question: Question) {
-        // Whoever asked may have stopped listening.
         match question {
-            Question::Find(id, reply) => {
-                let _ = reply.send(self.store.find(&id));
-            }
             Question::Stats(reply) => {
+                let in_flight = self.schedule.in_flight() + self.settling + self.ending_old;
+                // Whoever asked may have stopped listening; likewise below.
                 let _ = reply.send(Stats {
                     waiting: self.schedule.waiting() as u64,
-                    in_flight: self.schedule.in_flight() as u64,
+                    in_flight: in_flight as u64,
+                    is_storing: self.unwritten.is_empty(),
                     ..self.stats
                 });
             }
@@ -415,15 +336,34 @@ impl Dispatch {
                 self.waiting_for_idle.retain(|waiting| !waiting.is_closed());
                 self.waiting_for_idle.push(reply);
             }
+            Question::Steer(steer, entries, reply) => self.steer(steer, entries, reply),
+            Question::Reload(setup, limits, in_all, reply) => {
+                self.lanes.open_only(&setup.targets, &mut self.schedule);
+                self.schedule.set_in_all(in_all);
+                (self.setup, self.limits, self.in_all) = (setup, limits, in_all);
+                self.submit(Ticket::Limit, Operation::Limit(limits));
+                let _ = reply.send(());
+            }
             // The loop itself takes this one.
             Question::Shutdown(..) => {}
         }
     }
 
+    fn is_busy(&self) -> bool {
+        let pending = self.schedule.in_flight() + self.ending_old + self.journal.under_way();
+        pending > 0 || !self.recovery.is_over()
+    }
+
+    fn next_due(&self) -> Option<UnixMs> {
+        let due = [self.schedule.next_due(), self.schedule.next_old()].into_iter().flatten().min();
+        if self.unwritten.is_empty() { due } else { self.probe_at }
+    }
+
     fn tell_idle(&mut self) {
-        let next = self.schedule.next_due();
-        let is_due = next.is_some_and(|next| next <= self.clock.now());
-        if self.schedule.in_flight() == 0 && !is_due {
+        let next = self.next_due();
+        let is_due = next.is_some_and(|next| next <= self.timeline.now());
+        if !self.is_busy() && !is_due {
+            let next = next.map(|next| self.timeline.by_wall(next));
             for waiting in self.waiting_for_idle.drain(..) {
                 let _ = waiting.send(next);
             }
@@ -431,13 +371,23 @@ impl Dispatch {
     }
 
     fn has_nothing_before(&self, instant: UnixMs) -> bool {
-        self.schedule.in_flight() == 0 && self.schedule.next_due().is_none_or(|next| next > instant)
+        !self.is_busy() && self.next_due().is_none_or(|next| next > instant)
     }
 
-    fn end(self, replies: Vec<oneshot::Sender<Remains>>) {
-        let flying = self.flying.values().map(|(_, item)| item);
+    /// Breaks off what is under way, has everything written that can be, and closes the store.
+    async fn end(mut self, replies: Vec<oneshot::Sender<Remains>>) {
+        self.attempts.shutdown().await;
+        for (ticket, operation) in std::mem::take(&mut self.unwritten) {
+            self.submit(ticket, operation);
+        }
+        let journal = self.journal;
+        let lost = journal.close().await.into_iter().filter(|written| written.result.is_err()).count();
+        if lost > 0 {
+            tracing::error!(lost, "what ended could not be written down; it is sent again at the next start");
+        }
+        let flying = self.flying.values().map(|flight| &flight.item);
         for item in self.schedule.iter().chain(flying) {
-            tracing::warn!(id = %item.notification.id, target = %item.delivery.target, "left undelivered");
+            tracing::debug!(id = %item.id, target = %self.lanes.name(item.lane), "left undelivered");
         }
         let remains = Remains { waiting: self.schedule.waiting(), in_flight: self.flying.len() };
         for reply in replies {
@@ -445,28 +395,34 @@ impl Dispatch {
         }
     }
 
-    fn endpoint(&self, lane: usize) -> Endpoint {
-        self.endpoints.get(lane).copied().unwrap_or(UNTRIED)
-    }
-
-    fn tell_end(&mut self, item: &Item) {
-        let Delivery { state, attempts, ref detail, ref target, .. } = item.delivery;
-        let id = &item.notification.id;
-        if state == State::Delivered {
-            self.stats.delivered += 1;
-            tracing::debug!(%id, %target, attempts, "delivered");
-            self.tell(item, Happened::Delivered { attempts });
-        } else {
-            self.stats.dead += 1;
-            tracing::error!(%id, %target, attempts, %detail, "dead");
-            self.tell(item, Happened::Dead { attempts, detail: detail.clone() });
+    fn tell_end(&mut self, item: &Item, detail: &str) {
+        let Item { id, attempts, state, .. } = item;
+        let (target, attempts) = (self.lanes.name(item.lane), *attempts);
+        match state {
+            State::Delivered => {
+                self.stats.delivered += 1;
+                tracing::debug!(%id, %target, attempts, "delivered");
+                self.tell(item, Happened::Delivered { attempts });
+            }
+            State::Dropped => {
+                self.stats.dropped += 1;
+                tracing::info!(%id, %target, attempts, "dropped");
+                self.tell(item, Happened::Dropped);
+            }
+            _ => {
+                self.stats.dead += 1;
+                tracing::error!(%id, %target, attempts, %detail, "dead");
+                self.tell(item, Happened::Dead { attempts, detail: detail.to_owned() });
+            }
         }
     }
 
     fn tell(&self, item: &Item, happened: Happened) {
-        let (id, target) = (item.notification.id.clone(), item.delivery.target.clone());
-        // Nobody has to watch.
-        let _ = self.events.send(Event { id, target, at: self.clock.now(), happened });
+        // Nobody has to watch, and what nobody sees need not be made.
+        if self.events.receiver_count() > 0 {
+            let (id, target) = (item.id.to_string(), self.lanes.name(item.lane).to_string());
+            let _ = self.events.send(Event { id, target, at: self.timeline.wall(), happened });
+        }
     }
 }
 
@@ -474,14 +430,4 @@ impl Dispatch {
 fn shortened(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(LONGEST_TEXT));
     text
-}
-
-impl Item {
-    fn attempt(&self, now: UnixMs) -> Attempt {
-        Attempt {
-            number: self.delivery.tried,
-            first_tried: self.delivery.first_tried.unwrap_or(now),
-            level: self.notification.level,
-        }
-    }
 }

@@ -10,7 +10,7 @@ pub struct Event {
     pub id: String,
     /// The target's name.
     pub target: String,
-    /// When.
+    /// When, by the wall clock.
     pub at: UnixMs,
     /// What.
     pub happened: Happened,
@@ -32,7 +32,7 @@ pub enum Happened {
         class: Option<Class>,
         /// The outcome in words.
         detail: String,
-        /// When the next attempt is due.
+        /// When the next attempt is due, by the wall clock.
         due: UnixMs,
     },
     /// It arrived.
@@ -47,4 +47,6 @@ pub enum Happened {
         /// Why.
         detail: String,
     },
+    /// Somebody took it out.
+    Dropped,
 }

@@ -93,18 +93,3 @@ impl Notification {
         self.id.len() + self.title.len() + body + names + self.link.as_ref().map_or(0, String::len)
     }
 }
-
-impl Level {
-    /// The level's name, as configurations and notifications write it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-            Self::Fatal => "fatal",
-        }
-    }
-}

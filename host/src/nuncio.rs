@@ -1,65 +1,44 @@
-//! The library's face: a running dispatcher, and how to start one.
+//! The library's face: a running dispatcher.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::brain::{self, Brain, BrainError, Fault};
-use crate::clock::{Clock, SystemClock, UnixMs};
+use crate::brain::{Brain, BrainError, Fault};
+use crate::builder::{Builder, StartError};
+use crate::clock::{Clock, UnixMs};
 use crate::config::Config;
-use crate::config::report::Report;
 use crate::contract::{Decision, Diagnostic, Notification};
-use crate::dispatch::{Dispatch, Handed, Question, Sender};
+use crate::dispatch::{Handed, Question, Reads, Setup, Steer, Steered};
 use crate::egress::Egress;
 use crate::entropy::Entropy;
-use crate::environment::{Environment, ProcessEnvironment};
 use crate::event::Event;
 use crate::notification::LARGEST_NOTIFICATION;
-use crate::schedule::Concurrency;
-use crate::store::{MemoryStore, Record, Store, StoreError};
+use crate::store::{DeliveryKey, Entry, Limits, Page, Query, Record, StoreError, Usage};
 
-/// How many events a watcher may be behind before it misses some.
-const EVENTS_KEPT: usize = 1024;
+/// No id and no idempotency key is longer, in bytes.
+const LONGEST_ID: usize = 255;
 
 /// A running dispatcher. Clones share it; dropping the last one stops it at once, without waiting for
 /// anything: use [`Nuncio::shutdown`].
 #[derive(Clone)]
 pub struct Nuncio {
-    brain: Brain,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<Entropy>,
-    handed: mpsc::Sender<Handed>,
-    asked: mpsc::Sender<Question>,
-    events: broadcast::Sender<Event>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) handed: mpsc::Sender<Handed>,
+    pub(crate) asked: mpsc::Sender<Question>,
+    pub(crate) events: broadcast::Sender<Event>,
 }
 
-/// How a dispatcher is started; see [`Nuncio::builder`].
-pub struct Builder {
-    config: Given,
-    component: Option<Vec<u8>>,
-    environment: Box<dyn Environment>,
-    clock: Arc<dyn Clock>,
-    store: Box<dyn Store>,
-    seed: Option<u64>,
-    buffer: usize,
-    concurrency: Concurrency,
-}
-
-enum Given {
-    Text { source: String, text: String },
-    Read(Box<(Brain, Config)>),
-}
-
-/// A dispatcher cannot be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The configuration is wrong, in every place that the report lists.
-    #[error(transparent)]
-    Config(#[from] Report),
-    /// The component cannot be used.
-    #[error(transparent)]
-    Brain(#[from] BrainError),
+/// What every clone has.
+pub(crate) struct Shared {
+    pub(crate) brain: Brain,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<Entropy>,
+    pub(crate) egress: Arc<Egress>,
+    pub(crate) reads: Reads,
+    /// What the store keeps to where the configuration says nothing.
+    pub(crate) default_limits: Limits,
 }
 
 /// A notification was not taken. Nothing of it is kept.
@@ -74,11 +53,11 @@ pub enum NotifyError {
     /// The notification is larger than [`LARGEST_NOTIFICATION`].
     #[error("the notification has {0} bytes; at most {LARGEST_NOTIFICATION} are taken")]
     TooLarge(usize),
-    /// The caller's id is longer than 255 bytes or has other characters than visible ASCII: receivers get it
-    /// in a header.
-    #[error("the id is not 1 to 255 visible ASCII characters")]
+    /// The caller's id or idempotency key is longer than 255 bytes or has other characters than visible
+    /// ASCII: receivers get it in a header.
+    #[error("an id or idempotency key is not 1 to 255 visible ASCII characters")]
     InvalidId,
-    /// The queue takes nothing now, or has a notification of this id.
+    /// The queue takes nothing now, or has another notification under this id or key.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The guest broke off when it was asked where the notification goes.
@@ -101,10 +80,12 @@ pub struct Receipt {
     pub id: String,
     /// Where it goes and why, for every target; and names in `to` that no target has.
     pub decisions: Vec<Decision>,
+    /// Whether it had been handed in before: then the id is that of the first time, and nothing more happens.
+    pub is_repeat: bool,
 }
 
 /// What a dispatcher did so far, and what it has to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Stats {
     /// Notifications accepted.
     pub accepted: u64,
@@ -114,10 +95,14 @@ pub struct Stats {
     pub delivered: u64,
     /// Deliveries that were given up.
     pub dead: u64,
+    /// Deliveries that somebody took out.
+    pub dropped: u64,
     /// Deliveries that wait for an attempt.
     pub waiting: u64,
-    /// Deliveries of which an attempt is under way.
+    /// Deliveries of which an attempt is under way, or has ended and is being written down.
     pub in_flight: u64,
+    /// Whether the queue can be written; while it cannot, nothing is taken in and nothing sent.
+    pub is_storing: bool,
 }
 
 /// What was left when a dispatcher ended.
@@ -129,111 +114,18 @@ pub struct Remains {
     pub in_flight: usize,
 }
 
-// === impl Builder ===
-
-impl Builder {
-    fn new(config: Given) -> Self {
+impl Default for Stats {
+    fn default() -> Self {
         Self {
-            config,
-            component: None,
-            environment: Box::new(ProcessEnvironment),
-            clock: Arc::new(SystemClock),
-            store: Box::new(MemoryStore::default()),
-            seed: None,
-            buffer: 100,
-            concurrency: Concurrency::default(),
+            accepted: 0,
+            unmatched: 0,
+            delivered: 0,
+            dead: 0,
+            dropped: 0,
+            waiting: 0,
+            in_flight: 0,
+            is_storing: true,
         }
-    }
-
-    /// Runs another build of the brain than the embedded one.
-    #[must_use]
-    pub fn component(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.component = Some(bytes.into());
-        self
-    }
-
-    /// Where `${NAME}` in the configuration is looked up; the process's environment by default.
-    #[must_use]
-    pub fn environment(mut self, environment: impl Environment + 'static) -> Self {
-        self.environment = Box::new(environment);
-        self
-    }
-
-    /// Where time comes from; the system's clock by default.
-    #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
-        self
-    }
-
-    /// Where the queue is kept; in memory by default.
-    #[must_use]
-    pub fn store(mut self, store: impl Store) -> Self {
-        self.store = Box::new(store);
-        self
-    }
-
-    /// Makes every random choice repeatable.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// How many notifications may be handed in before the dispatcher has looked at the first; 100 by
-    /// default, at least 1.
-    #[must_use]
-    pub fn buffer(mut self, notifications: usize) -> Self {
-        self.buffer = notifications.max(1);
-        self
-    }
-
-    /// How many deliveries may be under way at once; 4 to one target and 256 in all by default.
-    #[must_use]
-    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
-        let Concurrency { per_lane, in_all } = concurrency;
-        self.concurrency = Concurrency { per_lane: per_lane.max(1), in_all: in_all.max(1) };
-        self
-    }
-
-    /// Reads the configuration and starts the dispatcher on the current tokio runtime.
-    ///
-    /// # Errors
-    ///
-    /// Where the configuration is wrong, with everything that is; or the component cannot be used.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    pub fn start(self) -> Result<Nuncio, StartError> {
-        let (brain, config) = match self.config {
-            Given::Read(read) => *read,
-            Given::Text { source, text } => {
-                let brain = Brain::new(self.component.as_deref().unwrap_or(brain::EMBEDDED))?;
-                let config = Config::load(&source, &text, &*self.environment, &brain)?;
-                (brain, config)
-            }
-        };
-        let (guest_config, secrets, _) = config.into_parts();
-        let dispatcher = Arc::new(brain.dispatcher(&guest_config).map_err(BrainError::from)?);
-        let targets = dispatcher.targets().map_err(BrainError::from)?;
-        let entropy = Arc::new(self.seed.map_or_else(Entropy::from_system, Entropy::from_seed));
-        let (handed, take) = mpsc::channel(self.buffer);
-        let (asked, answer) = mpsc::channel(64);
-        let (events, _) = broadcast::channel(EVENTS_KEPT);
-        let sender = Sender { egress: Egress::new(Arc::clone(&self.clock)), secrets };
-        let dispatch = Dispatch::new(
-            dispatcher,
-            Arc::clone(&self.clock),
-            Arc::clone(&entropy),
-            self.store,
-            sender,
-            events.clone(),
-            targets,
-            self.concurrency,
-        );
-        tokio::spawn(dispatch.run(take, answer));
-        Ok(Nuncio { brain, clock: self.clock, entropy, handed, asked, events })
     }
 }
 
@@ -244,30 +136,56 @@ impl Nuncio {
     /// the file's name.
     #[must_use]
     pub fn builder(source: impl Into<String>, config: impl Into<String>) -> Builder {
-        Builder::new(Given::Text { source: source.into(), text: config.into() })
+        Builder::of_text(source.into(), config.into())
     }
 
     /// Begins with a configuration that was read already, and the brain that it was read for. The
     /// builder's component and environment then do nothing.
     #[must_use]
     pub fn with_config(brain: Brain, config: Config) -> Builder {
-        Builder::new(Given::Read(Box::new((brain, config))))
+        Builder::of_config(brain, config)
     }
 
     /// Hands in a notification. Never waits: a full buffer is an error at once.
     ///
-    /// The notification gets an id if it has none, and the present time. An id must be new. The result can be dropped; await
+    /// The notification gets an id if it has none, and the present time. One whose id was handed in before is
+    /// the same notification, as long as that one is kept. The result can be dropped; await
     /// [`Ticket::accepted`] to know that the notification is in the queue.
     ///
     /// # Errors
     ///
     /// Where it was not taken.
-    pub fn notify(&self, mut notification: Notification) -> Result<Ticket, NotifyError> {
-        notification.at = self.clock.now();
+    pub fn notify(&self, notification: Notification) -> Result<Ticket, NotifyError> {
+        self.hand_in(None, notification)
+    }
+
+    /// As [`Nuncio::notify`]; what was handed in with the same key before is the same notification, as long as
+    /// that one is kept.
+    ///
+    /// # Errors
+    ///
+    /// Where it was not taken.
+    pub fn notify_once(
+        &self,
+        idempotency_key: impl Into<String>,
+        notification: Notification,
+    ) -> Result<Ticket, NotifyError> {
+        self.hand_in(Some(idempotency_key.into()), notification)
+    }
+
+    fn hand_in(
+        &self,
+        idempotency_key: Option<String>,
+        mut notification: Notification,
+    ) -> Result<Ticket, NotifyError> {
+        notification.at = self.shared.clock.now();
         if notification.id.is_empty() {
-            notification.id = self.entropy.id(notification.at);
+            notification.id = self.shared.entropy.id(notification.at);
         }
-        if notification.id.len() > 255 || !notification.id.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let is_id = |text: &String| {
+            (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if !is_id(&notification.id) || !idempotency_key.as_ref().is_none_or(is_id) {
             return Err(NotifyError::InvalidId);
         }
         let size = notification.size();
@@ -276,7 +194,7 @@ impl Nuncio {
         }
         let (reply, receipt) = oneshot::channel();
         let id = notification.id.clone();
-        match self.handed.try_send(Handed { notification, reply }) {
+        match self.handed.try_send(Handed { notification, idempotency_key, reply }) {
             Ok(()) => Ok(Ticket { id, receipt }),
             Err(mpsc::error::TrySendError::Full(_)) => Err(NotifyError::Full),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(NotifyError::Closed),
@@ -289,7 +207,7 @@ impl Nuncio {
     ///
     /// The outer error where the guest breaks off; the inner is everything that is wrong with the text.
     pub fn read(&self, json: &str) -> Result<Result<Notification, Vec<Diagnostic>>, Fault> {
-        self.brain.read(json, "", self.clock.now())
+        self.shared.brain.read(json, "", self.shared.clock.now())
     }
 
     /// What became of a notification; `None` where it was never accepted, or ended so long ago that the
@@ -297,9 +215,64 @@ impl Nuncio {
     ///
     /// # Errors
     ///
+    /// Where the queue cannot be read.
+    pub async fn find(&self, id: &str) -> Result<Option<Record>, StoreError> {
+        let id = id.to_owned();
+        self.shared.reads.run(move |reader| reader.find(&id)).await
+    }
+
+    /// A page of a list of deliveries.
+    ///
+    /// # Errors
+    ///
+    /// Where the queue cannot be read.
+    pub async fn list(&self, query: Query) -> Result<Page, StoreError> {
+        self.shared.reads.run(move |reader| reader.list(&query)).await
+    }
+
+    /// How much the queue holds.
+    ///
+    /// # Errors
+    ///
+    /// Where the queue cannot be read.
+    pub async fn usage(&self) -> Result<Usage, StoreError> {
+        self.shared.reads.run(|reader| reader.usage()).await
+    }
+
+    /// Changes where deliveries stand, and says of how many. Those that are not there are left alone.
+    ///
+    /// # Errors
+    ///
     /// Where the queue cannot be read, or the dispatcher has ended.
-    pub async fn find(&self, id: &str) -> Result<Option<Record>, NotifyError> {
-        Ok(self.ask(|reply| Question::Find(id.to_owned(), reply)).await.ok_or(NotifyError::Closed)??)
+    pub async fn steer(&self, steer: Steer, keys: Vec<DeliveryKey>) -> Result<Steered, NotifyError> {
+        let asked = keys.len() as u64;
+        let entries: Vec<Entry> = self.shared.reads.run(move |reader| reader.entries(&keys)).await?;
+        let missing = asked.saturating_sub(entries.len() as u64);
+        let steered = self.ask(|reply| Question::Steer(steer, entries, reply)).await;
+        let mut steered = steered.ok_or(NotifyError::Closed)?;
+        steered.unchanged += missing;
+        Ok(steered)
+    }
+
+    /// Goes on by another configuration. Nothing is lost or repeated: what waits for a target waits for the
+    /// target of that name, what is under way ends as it began, and what waits for a target that is gone waits
+    /// until there is one of that name again, or it is too old.
+    ///
+    /// # Errors
+    ///
+    /// Where the component cannot be used with this configuration; then nothing changes.
+    pub async fn reload(&self, config: Config) -> Result<(), StartError> {
+        let Shared { brain, egress, default_limits, .. } = &*self.shared;
+        let (limits, in_all) = (config.queue().limits(*default_limits), config.queue().concurrency);
+        let setup = Setup::of(brain, config, Arc::clone(egress)).map_err(BrainError::from)?;
+        let reload = |reply| Question::Reload(Arc::new(setup), limits, in_all, reply);
+        self.ask(reload).await.ok_or(StartError::Ended)
+    }
+
+    /// The present instant, by the wall clock that the dispatcher goes by.
+    #[must_use]
+    pub fn now(&self) -> UnixMs {
+        self.shared.clock.now()
     }
 
     /// What was done so far, and what is to do; `None` where the dispatcher has ended.
@@ -313,8 +286,8 @@ impl Nuncio {
         self.events.subscribe()
     }
 
-    /// Waits until nothing is in flight and nothing is due, and returns when something is due next; `None`
-    /// where nothing is, or the dispatcher has ended.
+    /// Waits until nothing is in flight and nothing is due, and returns when something is due next, by the
+    /// wall clock; `None` where nothing is, or the dispatcher has ended.
     pub async fn idle(&self) -> Option<UnixMs> {
         self.ask(Question::Idle).await.flatten()
     }
@@ -323,13 +296,14 @@ impl Nuncio {
     /// all, or the dispatcher has ended. While others keep handing in, that moment may never come.
     pub async fn flush(&self) {
         while let Some(due) = self.idle().await {
-            let wait = due.saturating_sub(self.clock.now());
-            self.clock.sleep(Duration::from_millis(wait)).await;
+            let wait = due.saturating_sub(self.shared.clock.now());
+            self.shared.clock.sleep(Duration::from_millis(wait)).await;
         }
     }
 
     /// Takes nothing more, goes on for at most `grace`, and says what was left. Ends sooner where nothing
-    /// is left that could be done within `grace`.
+    /// is left that could be done within `grace`. What is left stays in the queue, where that outlives the
+    /// dispatcher.
     ///
     /// Of two shutdowns the more impatient one counts. `None` where the dispatcher had ended before.
     pub async fn shutdown(&self, grace: Duration) -> Option<Remains> {

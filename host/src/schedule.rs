@@ -1,101 +1,153 @@
 //! What runs next: one lane a target, so that a slow endpoint holds up nobody else.
 //!
-//! Pure bookkeeping in memory: it is told the time and starts nothing itself. An item leaves its lane when
-//! it is due, its lane is not held, its lane has fewer items in flight than it may have, and so has the
-//! whole schedule. Within a lane items leave in the order in which they are due, and those due at the same
-//! instant in the order in which they came.
+//! Pure bookkeeping in memory: it is told the time and starts nothing itself, and to know when something is
+//! due next costs it nothing. An item leaves its lane when it is due, its lane is open and not held, its lane
+//! has fewer items in flight than it may have, and so has the whole schedule; but a lane with none in flight
+//! always may have one, so that others that hang cannot keep it waiting. Within a lane items leave in the
+//! order in which they are due, and those due at the same instant in the order of their keys. An item that
+//! has waited for longer than its lane allows is too old, and leaves by another door.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::UnixMs;
+use crate::store::DeliveryKey;
 
-/// How many items may be in flight.
-#[derive(Clone, Copy, Debug)]
-pub struct Concurrency {
-    /// In one lane; at least 1.
-    pub per_lane: usize,
-    /// In all lanes together; at least 1.
-    pub in_all: usize,
-}
-
-/// Items, each waiting in a lane until it is due.
+/// What is waiting, by lane.
 #[derive(Debug)]
-pub struct Schedule<T> {
+pub(crate) struct Schedule<T> {
     lanes: Vec<Lane<T>>,
-    /// The lanes that could let an item go, by the instant from which they could.
-    ready: BTreeSet<(UnixMs, usize)>,
-    concurrency: Concurrency,
+    /// The lanes that could let an item go, by the instant from which they could: those with none in flight,
+    /// and those with some.
+    ready: [BTreeSet<(UnixMs, usize)>; 2],
+    /// The lanes in which something waits, by the instant from which its oldest is too old.
+    aging: BTreeSet<(UnixMs, usize)>,
+    in_all: usize,
     in_flight: usize,
     waiting: usize,
-    next: u64,
+}
+
+/// What a lane allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// How many items may be in flight; none where the lane is closed.
+    pub(crate) concurrency: usize,
+    /// How long after it was queued an item is too old, in milliseconds.
+    pub(crate) max_age: u64,
+}
+
+/// An item, and where it belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting<T> {
+    pub(crate) key: DeliveryKey,
+    /// When it was queued.
+    pub(crate) queued_at: UnixMs,
+    /// When it may leave.
+    pub(crate) due: UnixMs,
+    pub(crate) item: T,
 }
 
 #[derive(Debug)]
 struct Lane<T> {
-    /// By due time, then by arrival.
-    waiting: BTreeMap<(UnixMs, u64), T>,
+    rules: Rules,
+    /// What waits, when it is due, and when it was queued.
+    waiting: BTreeMap<DeliveryKey, (UnixMs, UnixMs, T)>,
+    by_due: BTreeSet<(UnixMs, DeliveryKey)>,
+    by_age: BTreeSet<(UnixMs, DeliveryKey)>,
     in_flight: usize,
     held_until: UnixMs,
-    /// Where the lane stands in `ready`.
-    ready_at: Option<UnixMs>,
-}
-
-impl Default for Concurrency {
-    fn default() -> Self {
-        Self { per_lane: 4, in_all: 256 }
-    }
+    /// Where the lane stands in `ready`, and in which of the two.
+    ready_at: Option<(usize, UnixMs)>,
+    /// Where the lane stands in `aging`.
+    aging_at: Option<UnixMs>,
 }
 
 impl<T> Schedule<T> {
-    /// An empty schedule with so many lanes, counted from 0.
-    #[must_use]
-    pub fn new(lanes: usize, concurrency: Concurrency) -> Self {
-        let lane = || Lane { waiting: BTreeMap::new(), in_flight: 0, held_until: 0, ready_at: None };
+    /// An empty schedule without lanes, in which so many items may be in flight; at least 1.
+    pub(crate) fn new(in_all: usize) -> Self {
         Self {
-            lanes: (0..lanes).map(|_| lane()).collect(),
-            ready: BTreeSet::new(),
-            concurrency,
+            lanes: Vec::new(),
+            ready: Default::default(),
+            aging: BTreeSet::new(),
+            in_all: in_all.max(1),
             in_flight: 0,
             waiting: 0,
-            next: 0,
         }
     }
 
-    /// Puts an item into a lane. A lane that does not exist takes nothing and gives the item back.
-    #[must_use]
-    pub fn push(&mut self, lane: usize, due: UnixMs, item: T) -> Option<T> {
-        let Some(slot) = self.lanes.get_mut(lane) else { return Some(item) };
-        slot.waiting.insert((due, self.next), item);
-        self.next = self.next.wrapping_add(1);
+    /// Adds a lane and returns its number, from 0.
+    pub(crate) fn add_lane(&mut self, rules: Rules) -> usize {
+        self.lanes.push(Lane {
+            rules,
+            waiting: BTreeMap::new(),
+            by_due: BTreeSet::new(),
+            by_age: BTreeSet::new(),
+            in_flight: 0,
+            held_until: 0,
+            ready_at: None,
+            aging_at: None,
+        });
+        self.lanes.len() - 1
+    }
+
+    /// Changes what a lane allows; what is in flight stays there.
+    pub(crate) fn set_rules(&mut self, lane: usize, rules: Rules) {
+        if let Some(slot) = self.lanes.get_mut(lane) {
+            slot.rules = rules;
+            self.index(lane);
+        }
+    }
+
+    /// Changes how many items may be in flight in all; at least 1.
+    pub(crate) fn set_in_all(&mut self, in_all: usize) {
+        self.in_all = in_all.max(1);
+    }
+
+    /// Puts an item into a lane, which must be one of [`Schedule::add_lane`]'s.
+    pub(crate) fn push(&mut self, lane: usize, waiting: Waiting<T>) {
+        let Some(slot) = self.lanes.get_mut(lane) else { return };
+        let Waiting { key, queued_at, due, item } = waiting;
+        slot.waiting.insert(key, (due, queued_at, item));
+        slot.by_due.insert((due, key));
+        slot.by_age.insert((queued_at, key));
         self.waiting += 1;
         self.index(lane);
-        None
     }
 
-    /// The item that [`Schedule::take`] would take out now, and its lane.
-    #[must_use]
-    pub fn peek(&self, now: UnixMs) -> Option<(usize, &T)> {
-        if self.in_flight >= self.concurrency.in_all {
-            return None;
-        }
-        let (_, lane) = self.ready.first().copied().filter(|(at, _)| *at <= now)?;
-        self.lanes.get(lane)?.waiting.first_key_value().map(|(_, item)| (lane, item))
+    /// The lane of which [`Schedule::take`] would take out an item now.
+    pub(crate) fn next_lane(&self, now: UnixMs) -> Option<usize> {
+        self.next_ready().filter(|(at, _)| *at <= now).map(|(_, lane)| lane)
     }
 
-    /// Takes out an item that may run now; it counts as in flight until [`Schedule::finish`].
-    pub fn take(&mut self, now: UnixMs) -> Option<(usize, T)> {
-        let (lane, _) = self.peek(now)?;
+    /// Takes out the next item of a lane that [`Schedule::next_lane`] named; it counts as in flight until
+    /// [`Schedule::finish`].
+    pub(crate) fn take(&mut self, lane: usize) -> Option<T> {
         let slot = self.lanes.get_mut(lane)?;
-        let (_, item) = slot.waiting.pop_first()?;
+        let (_, key) = *slot.by_due.first()?;
         slot.in_flight += 1;
         self.in_flight += 1;
+        self.remove(lane, key)
+    }
+
+    /// Takes out an item, wherever it stands in its lane.
+    pub(crate) fn remove(&mut self, lane: usize, key: DeliveryKey) -> Option<T> {
+        let slot = self.lanes.get_mut(lane)?;
+        let (due, queued_at, item) = slot.waiting.remove(&key)?;
+        slot.by_due.remove(&(due, key));
+        slot.by_age.remove(&(queued_at, key));
         self.waiting -= 1;
         self.index(lane);
-        Some((lane, item))
+        Some(item)
+    }
+
+    /// Takes out an item that is too old, and says in which lane it was.
+    pub(crate) fn take_old(&mut self, now: UnixMs) -> Option<(usize, T)> {
+        let (_, lane) = self.aging.first().copied().filter(|(at, _)| *at <= now)?;
+        let (_, key) = *self.lanes.get(lane)?.by_age.first()?;
+        self.remove(lane, key).map(|item| (lane, item))
     }
 
     /// An item of this lane is no longer in flight.
-    pub fn finish(&mut self, lane: usize) {
+    pub(crate) fn finish(&mut self, lane: usize) {
         if let Some(slot) = self.lanes.get_mut(lane)
             && slot.in_flight > 0
         {
@@ -106,7 +158,7 @@ impl<T> Schedule<T> {
     }
 
     /// Lets nothing leave a lane before an instant.
-    pub fn hold(&mut self, lane: usize, until: UnixMs) {
+    pub(crate) fn hold(&mut self, lane: usize, until: UnixMs) {
         if let Some(slot) = self.lanes.get_mut(lane) {
             slot.held_until = until;
             self.index(lane);
@@ -115,42 +167,60 @@ impl<T> Schedule<T> {
 
     /// When an item could run next: the past where one could now; `None` where none can before one in
     /// flight is finished, or where there is none.
-    #[must_use]
-    pub fn next_due(&self) -> Option<UnixMs> {
-        if self.in_flight >= self.concurrency.in_all {
-            return None;
-        }
-        self.ready.first().map(|(at, _)| *at)
+    pub(crate) fn next_due(&self) -> Option<UnixMs> {
+        self.next_ready().map(|(at, _)| at)
+    }
+
+    /// When an item will be too old next.
+    pub(crate) fn next_old(&self) -> Option<UnixMs> {
+        self.aging.first().map(|(at, _)| *at)
     }
 
     /// How many items are in flight.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
     /// How many items wait.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting
     }
 
     /// Every item that waits, lane by lane.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.lanes.iter().flat_map(|lane| lane.waiting.values())
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.lanes.iter().flat_map(|lane| lane.waiting.values().map(|(_, _, item)| item))
     }
 
-    /// Puts a lane where it belongs in `ready`.
+    fn next_ready(&self) -> Option<(UnixMs, usize)> {
+        let [free, busy] = &self.ready;
+        let busy = busy.first().filter(|_| self.in_flight < self.in_all);
+        free.first().into_iter().chain(busy).min().copied()
+    }
+
+    /// Puts a lane where it belongs in `ready` and `aging`.
     fn index(&mut self, lane: usize) {
         let Some(slot) = self.lanes.get_mut(lane) else { return };
-        if let Some(at) = slot.ready_at.take() {
-            self.ready.remove(&(at, lane));
+        let is_busy = usize::from(slot.in_flight > 0);
+        let has_room = slot.in_flight < slot.rules.concurrency;
+        let due = slot.by_due.first().filter(|_| has_room).map(|(due, _)| *due);
+        let ready_at = due.map(|due| (is_busy, due.max(slot.held_until)));
+        let max_age = slot.rules.max_age;
+        let aging_at = slot.by_age.first().map(|(at, _)| at.saturating_add(max_age));
+        if slot.ready_at != ready_at {
+            if let Some((which, at)) = slot.ready_at {
+                self.ready.get_mut(which).map(|ready| ready.remove(&(at, lane)));
+            }
+            if let Some((which, at)) = ready_at {
+                self.ready.get_mut(which).map(|ready| ready.insert((at, lane)));
+            }
+            slot.ready_at = ready_at;
         }
-        let has_room = slot.in_flight < self.concurrency.per_lane;
-        if let Some(((due, _), _)) = slot.waiting.first_key_value().filter(|_| has_room) {
-            let at = (*due).max(slot.held_until);
-            slot.ready_at = Some(at);
-            self.ready.insert((at, lane));
+        if slot.aging_at != aging_at {
+            if let Some(at) = slot.aging_at {
+                self.aging.remove(&(at, lane));
+            }
+            self.aging.extend(aging_at.map(|at| (at, lane)));
+            slot.aging_at = aging_at;
         }
     }
 }
@@ -161,62 +231,126 @@ mod tests {
 
     use super::*;
 
+    const AGE: u64 = 1_000;
+
     fn schedule(per_lane: usize, in_all: usize) -> Schedule<&'static str> {
-        Schedule::new(2, Concurrency { per_lane, in_all })
+        let mut schedule = Schedule::new(in_all);
+        for _ in 0..2 {
+            schedule.add_lane(Rules { concurrency: per_lane, max_age: AGE });
+        }
+        schedule
+    }
+
+    fn key(record: u64) -> DeliveryKey {
+        DeliveryKey { record, n: 0 }
+    }
+
+    impl Schedule<&'static str> {
+        fn put(&mut self, lane: usize, due: UnixMs, item: &'static str) {
+            let key = key(self.waiting as u64 + self.in_flight as u64);
+            self.push(lane, Waiting { key, queued_at: 0, due, item });
+        }
+
+        fn run(&mut self, now: UnixMs) -> Option<(usize, &'static str)> {
+            let lane = self.next_lane(now)?;
+            Some((lane, self.take(lane)?))
+        }
     }
 
     #[test]
     fn items_leave_a_lane_in_the_order_they_are_due_then_came() {
         let mut schedule = schedule(9, 9);
         for (due, item) in [(5, "c"), (1, "a"), (5, "d"), (2, "b")] {
-            assert_eq!(schedule.push(0, due, item), None);
+            schedule.put(0, due, item);
         }
-        let order: Vec<_> = std::iter::from_fn(|| schedule.take(9)).map(|(_, item)| item).collect();
+        let order: Vec<_> = std::iter::from_fn(|| schedule.run(9)).map(|(_, item)| item).collect();
         assert_eq!(order, ["a", "b", "c", "d"]);
     }
 
     #[test]
     fn nothing_leaves_before_it_is_due() {
         let mut schedule = schedule(9, 9);
-        assert_eq!(schedule.push(0, 100, "a"), None);
-        assert_eq!((schedule.take(99), schedule.next_due()), (None, Some(100)));
-        assert_eq!(schedule.take(100), Some((0, "a")));
+        schedule.put(0, 100, "a");
+        assert_eq!((schedule.run(99), schedule.next_due()), (None, Some(100)));
+        assert_eq!(schedule.run(100), Some((0, "a")));
     }
 
     #[test]
     fn a_full_lane_holds_up_no_other() {
         let mut schedule = schedule(1, 9);
         for (lane, item) in [(0, "slow"), (0, "behind it"), (1, "elsewhere")] {
-            assert_eq!(schedule.push(lane, 1, item), None);
+            schedule.put(lane, 1, item);
         }
-        assert_eq!(schedule.take(1), Some((0, "slow")));
-        assert_eq!(schedule.take(1), Some((1, "elsewhere")));
-        assert_eq!((schedule.take(1), schedule.next_due()), (None, None));
+        assert_eq!(schedule.run(1), Some((0, "slow")));
+        assert_eq!(schedule.run(1), Some((1, "elsewhere")));
+        assert_eq!((schedule.run(1), schedule.next_due()), (None, None));
         schedule.finish(0);
-        assert_eq!(schedule.take(1), Some((0, "behind it")));
+        assert_eq!(schedule.run(1), Some((0, "behind it")));
     }
 
     #[test]
-    fn all_lanes_together_have_a_limit_too() {
-        let mut schedule = schedule(9, 1);
-        assert_eq!((schedule.push(0, 1, "a"), schedule.push(1, 1, "b")), (None, None));
-        assert!(schedule.take(1).is_some());
-        assert_eq!((schedule.take(1), schedule.next_due()), (None, None));
+    fn all_lanes_together_have_a_limit_too_but_each_may_have_one() {
+        let mut schedule = schedule(9, 2);
+        for (lane, item) in [(0, "a"), (0, "b"), (0, "c"), (1, "d"), (1, "e")] {
+            schedule.put(lane, 1, item);
+        }
+        let left: Vec<_> = std::iter::from_fn(|| schedule.run(1)).map(|(_, item)| item).collect();
+        assert_eq!((left, schedule.next_due()), (vec!["a", "b", "d"], None));
+        schedule.finish(0);
+        assert_eq!(schedule.next_due(), None);
+        schedule.set_in_all(3);
+        assert_eq!(schedule.run(1), Some((0, "c")));
+
+        let mut schedule = self::schedule(9, 1);
+        schedule.put(0, 1, "hangs");
+        assert!(schedule.run(1).is_some());
+        schedule.put(1, 1, "another's");
+        assert_eq!(schedule.run(1), Some((1, "another's")));
     }
 
     #[test]
     fn a_held_lane_waits_and_the_other_does_not() {
         let mut schedule = schedule(9, 9);
-        assert_eq!((schedule.push(0, 1, "held"), schedule.push(1, 2, "free")), (None, None));
+        schedule.put(0, 1, "held");
+        schedule.put(1, 2, "free");
         schedule.hold(0, 50);
-        assert_eq!((schedule.take(9), schedule.take(9)), (Some((1, "free")), None));
+        assert_eq!((schedule.run(9), schedule.run(9)), (Some((1, "free")), None));
         assert_eq!(schedule.next_due(), Some(50));
-        assert_eq!(schedule.take(50), Some((0, "held")));
+        assert_eq!(schedule.run(50), Some((0, "held")));
     }
 
     #[test]
-    fn a_lane_that_does_not_exist_gives_the_item_back() {
-        assert_eq!(schedule(1, 1).push(2, 0, "a"), Some("a"));
+    fn a_closed_lane_lets_nothing_go_until_it_is_open_again() {
+        let mut schedule = schedule(9, 9);
+        schedule.put(0, 1, "a");
+        schedule.set_rules(0, Rules { concurrency: 0, max_age: AGE });
+        assert_eq!((schedule.run(9), schedule.next_due()), (None, None));
+        schedule.set_rules(0, Rules { concurrency: 1, max_age: AGE });
+        assert_eq!(schedule.run(9), Some((0, "a")));
+    }
+
+    #[test]
+    fn what_is_too_old_leaves_even_a_lane_that_is_held() {
+        let mut schedule = schedule(9, 9);
+        schedule.push(0, Waiting { key: key(7), queued_at: 5, due: 9_000, item: "late" });
+        schedule.push(0, Waiting { key: key(3), queued_at: 6, due: 1, item: "early" });
+        schedule.hold(0, 9_999);
+        assert_eq!((schedule.next_old(), schedule.take_old(1_004)), (Some(1_005), None));
+        assert_eq!(schedule.take_old(1_005), Some((0, "late")));
+        schedule.set_rules(0, Rules { concurrency: 9, max_age: 1 });
+        assert_eq!(schedule.take_old(7), Some((0, "early")));
+        assert_eq!((schedule.next_old(), schedule.next_due(), schedule.waiting()), (None, None, 0));
+    }
+
+    #[test]
+    fn an_item_is_taken_out_wherever_it_stands() {
+        let mut schedule = schedule(9, 9);
+        for n in 0..3 {
+            schedule.push(0, Waiting { key: key(n), queued_at: n, due: 100 - n, item: "x" });
+        }
+        assert_eq!(schedule.remove(0, key(1)), Some("x"));
+        assert_eq!((schedule.remove(0, key(1)), schedule.remove(1, key(0))), (None, None));
+        assert_eq!((schedule.waiting(), schedule.next_due()), (2, Some(98)));
     }
 
     proptest! {
@@ -224,17 +358,22 @@ mod tests {
         fn every_item_leaves_once_and_limits_hold(
             items in prop::collection::vec((0_usize..3, 0_u64..50), 0..60), per_lane in 1_usize..4, in_all in 1_usize..6
         ) {
-            let mut schedule = Schedule::new(3, Concurrency { per_lane, in_all });
+            let mut schedule = Schedule::new(in_all);
+            for _ in 0..3 {
+                schedule.add_lane(Rules { concurrency: per_lane, max_age: AGE });
+            }
             for (n, (lane, due)) in items.iter().enumerate() {
-                prop_assert_eq!(schedule.push(*lane, *due, n), None);
+                schedule.push(*lane, Waiting { key: key(n as u64), queued_at: 0, due: *due, item: n });
             }
             let (mut left, mut flying, mut now) = (vec![], vec![], 0);
             while schedule.waiting() > 0 {
-                while let Some((lane, n)) = schedule.take(now) {
+                while let Some(lane) = schedule.next_lane(now) {
+                    let n = schedule.take(lane).unwrap();
                     prop_assert!(items[n].1 <= now && items[n].0 == lane);
                     left.push(n);
                     flying.push(lane);
-                    prop_assert!(flying.len() <= in_all && flying.iter().filter(|l| **l == lane).count() <= per_lane);
+                    let in_lane = flying.iter().filter(|other| **other == lane).count();
+                    prop_assert!(in_lane == 1 || (flying.len() <= in_all && in_lane <= per_lane));
                 }
                 match schedule.next_due() {
                     Some(due) => { prop_assert!(due > now); now = due; }
@@ -243,6 +382,7 @@ mod tests {
             }
             left.sort_unstable();
             prop_assert_eq!(left, (0..items.len()).collect::<Vec<_>>());
+            prop_assert_eq!(schedule.next_old(), None);
         }
     }
 }

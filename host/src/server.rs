@@ -2,8 +2,11 @@
 //!
 //! It bounds everything that a client controls: the size of headers and bodies, the time for each, and the
 //! number of connections. It reads no notification itself; the brain does.
+//!
+//! There are two kinds of tokens: those of the configuration are for whoever hands in and looks up; the
+//! control token, which lies beside the queue's file, is for whoever may read that file, and steers.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +29,12 @@ use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+mod listing;
+mod steering;
+
+pub use listing::notification;
+pub use steering::Order;
+
 /// A request's body is no larger: 256 KiB.
 const LARGEST_BODY: usize = 256 << 10;
 
@@ -44,34 +53,60 @@ const MOST_PROBLEMS: usize = 20;
 /// How long connections may go on after the server was told to stop.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// The header of a request that may be repeated (the IETF draft "The Idempotency-Key HTTP Header Field").
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 /// What the handlers need.
 pub struct Server {
     nuncio: Nuncio,
-    /// The tokens' hashes: of one length, so that comparing them takes one time.
-    tokens: Vec<[u8; 32]>,
+    tokens: RwLock<Vec<Hash>>,
+    control: Option<Hash>,
 }
 
+/// The hash of a token: all are of one length, so that comparing them takes one time.
+type Hash = [u8; 32];
+
 impl Server {
-    /// A server in front of a dispatcher. Without tokens it takes what anybody sends.
-    pub fn new(nuncio: Nuncio, tokens: Vec<SecretString>) -> Self {
-        let hash = |token: &SecretString| Sha256::digest(token.expose_secret().as_bytes()).into();
-        Self { nuncio, tokens: tokens.iter().map(hash).collect() }
+    /// A server in front of a dispatcher. Without tokens it takes what anybody sends; without a control token
+    /// nobody steers.
+    pub fn new(nuncio: Nuncio, tokens: &[SecretString], control: Option<&SecretString>) -> Self {
+        let tokens = RwLock::new(tokens.iter().map(hash).collect());
+        Self { nuncio, tokens, control: control.map(hash) }
+    }
+
+    /// Takes these tokens from now on, and no others.
+    pub fn set_tokens(&self, tokens: &[SecretString]) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = tokens.iter().map(hash).collect();
+    }
+
+    fn has_tokens(&self) -> bool {
+        !self.tokens.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn is_allowed(&self, headers: &HeaderMap) -> bool {
-        if self.tokens.is_empty() {
-            return true;
-        }
-        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = bearer
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let Some((_, token)) = token else { return false };
-        let given: [u8; 32] = Sha256::digest(token.trim().as_bytes()).into();
-        // All are compared, so that the time says nothing about which one is near.
-        let is_known = self.tokens.iter().fold(0, |found, token| found | token.ct_eq(&given).unwrap_u8());
-        is_known == 1
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        tokens.is_empty() || bearer(headers).is_some_and(|given| is_one_of(given, tokens.iter()))
     }
+
+    fn may_steer(&self, headers: &HeaderMap) -> bool {
+        bearer(headers).is_some_and(|given| is_one_of(given, self.control.iter()))
+    }
+}
+
+fn hash(token: &SecretString) -> Hash {
+    Sha256::digest(token.expose_secret().as_bytes()).into()
+}
+
+/// The hash of the token that a request carries.
+fn bearer(headers: &HeaderMap) -> Option<Hash> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (_, token) = text.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))?;
+    Some(Sha256::digest(token.trim().as_bytes()).into())
+}
+
+/// All are compared, so that the time says nothing about which one is near.
+fn is_one_of<'h>(given: Hash, known: impl Iterator<Item = &'h Hash>) -> bool {
+    known.fold(0, |found, token| found | token.ct_eq(&given).unwrap_u8()) == 1
 }
 
 /// Serves until told to stop; then lets requests under way end.
@@ -113,10 +148,11 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>, mut stop: watch::
 
 fn router(server: Arc<Server>) -> Router {
     let guarded = Router::new()
-        .route("/v1/notifications", post(take))
+        .route("/v1/notifications", post(take).get(listing::list))
         .route("/v1/notifications/{id}", get(show))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&server), require_token));
     guarded
+        .route(Order::PATH, post(steering::steer))
         .route("/healthz", get(health))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "not-found", "there is nothing here", PATHS) })
         .method_not_allowed_fallback(|| async {
@@ -130,17 +166,20 @@ fn router(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
-const PATHS: &str = "POST /v1/notifications, GET /v1/notifications/{id}, GET /healthz";
+const PATHS: &str = "POST /v1/notifications, GET /v1/notifications, GET /v1/notifications/{id}, GET /healthz";
 
 async fn require_token(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
-    if server.tokens.is_empty() && !names_this_machine(request.headers()) {
+    if !server.has_tokens() && !names_this_machine(request.headers()) {
         let hint = "ask for it by its address or as `localhost`, or set `server.tokens`";
         return refuse(StatusCode::FORBIDDEN, "foreign-host", "this Host is not this machine", hint);
     }
-    if server.is_allowed(request.headers()) {
+    if server.is_allowed(request.headers()) || server.may_steer(request.headers()) {
         return next.run(request).await;
     }
-    let hint = "send `Authorization: Bearer TOKEN` with one of `server.tokens`";
+    unauthorized("send `Authorization: Bearer TOKEN` with one of `server.tokens`")
+}
+
+fn unauthorized(hint: &str) -> Response {
     let mut response =
         refuse(StatusCode::UNAUTHORIZED, "unauthorized", "a token is needed, and this is none", hint);
     response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
@@ -182,7 +221,14 @@ async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body)
         }
         Err(fault) => return unavailable(&fault.into()),
     };
-    let accepted = match server.nuncio.notify(notification) {
+    let handed_in = match headers.get(IDEMPOTENCY_KEY) {
+        Some(key) => {
+            let key = String::from_utf8_lossy(key.as_bytes()).trim().to_owned();
+            server.nuncio.notify_once(key, notification)
+        }
+        None => server.nuncio.notify(notification),
+    };
+    let accepted = match handed_in {
         Ok(ticket) => ticket.accepted().await,
         Err(error) => Err(error),
     };
@@ -192,13 +238,21 @@ async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body)
     }
 }
 
-/// `{"id"}`, and the names in `to` that no target has, so that a slip is not silent.
+/// `{"id", "targets"}`, and the names in `to` that no target has, so that a slip is not silent, and whether it
+/// was handed in before.
 fn acknowledge(receipt: &Receipt) -> Value {
+    let sent = receipt.decisions.iter().filter(|decision| decision.choice == Choice::Send);
+    let targets: Vec<&str> = sent.map(|decision| decision.target.as_str()).collect();
     let unknown: Vec<Value> =
         unknown(receipt).map(|d| json!({ "target": d.target, "because": d.because })).collect();
-    let mut answer = json!({ "id": receipt.id });
-    if let Some(members) = answer.as_object_mut().filter(|_| !unknown.is_empty()) {
-        members.insert("unknown".to_owned(), unknown.into());
+    let mut answer = json!({ "id": receipt.id, "targets": targets });
+    if let Some(members) = answer.as_object_mut() {
+        if !unknown.is_empty() {
+            members.insert("unknown".to_owned(), unknown.into());
+        }
+        if receipt.is_repeat {
+            members.insert("repeated".to_owned(), true.into());
+        }
     }
     answer
 }
@@ -215,28 +269,29 @@ async fn show(
     // An id that is not even text is nobody's.
     let id = id.map(|Path(id)| id).unwrap_or_default();
     match server.nuncio.find(&id).await {
-        Ok(Some(record)) => {
-            let answer = json!({ "id": id, "deliveries": record.deliveries });
-            (StatusCode::OK, axum::Json(answer)).into_response()
-        }
+        Ok(Some(record)) => (StatusCode::OK, axum::Json(listing::notification(&record))).into_response(),
         Ok(None) => {
             let hint = "it was never accepted here, or it ended long ago";
             refuse(StatusCode::NOT_FOUND, "unknown-notification", "no notification has this id", hint)
         }
-        Err(error) => unavailable(&error),
+        Err(error) => unavailable(&error.into()),
     }
 }
 
 async fn health(State(server): State<Arc<Server>>) -> Response {
     match server.nuncio.stats().await {
         Some(stats) => {
-            let mut answer = json!({ "status": "ok" });
+            let (status, word) = match stats.is_storing {
+                true => (StatusCode::OK, "ok"),
+                false => (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable"),
+            };
+            let mut answer = json!({ "status": word });
             if let (Some(members), Ok(Value::Object(stats))) =
                 (answer.as_object_mut(), serde_json::to_value(stats))
             {
                 members.extend(stats);
             }
-            (StatusCode::OK, axum::Json(answer)).into_response()
+            (status, axum::Json(answer)).into_response()
         }
         None => unavailable(&NotifyError::Closed),
     }
@@ -277,7 +332,7 @@ fn unavailable(error: &NotifyError) -> Response {
         NotifyError::InvalidId => (StatusCode::BAD_REQUEST, "invalid-id"),
         NotifyError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too-large"),
         NotifyError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "shutting-down"),
-        NotifyError::Store(StoreError::Duplicate) => (StatusCode::CONFLICT, "duplicate-id"),
+        NotifyError::Store(StoreError::Reused(_)) => (StatusCode::UNPROCESSABLE_ENTITY, "id-reused"),
         NotifyError::Store(StoreError::Broken(_)) => (StatusCode::SERVICE_UNAVAILABLE, "queue-unavailable"),
         NotifyError::Fault(_) => (StatusCode::INTERNAL_SERVER_ERROR, "guest-trap"),
     };

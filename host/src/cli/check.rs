@@ -23,6 +23,7 @@ pub(super) fn run(arguments: &Arguments, component: Option<Vec<u8>>) -> Result<E
     match Config::load(&name, &text, &ProcessEnvironment, &brain) {
         Ok(config) => {
             let targets = brain.dispatcher(config.guest_config())?.targets()?;
+            let targets: Vec<String> = targets.into_iter().map(|target| target.name).collect();
             if arguments.json {
                 super::print_json(&serde_json::json!({ "ok": true, "targets": targets, "problems": [] }))?;
             } else {

@@ -141,6 +141,7 @@ impl Board {
                 tell(&self.term, &format!("dead: {detail}"));
                 "dead".to_owned()
             }
+            Happened::Dropped => "dropped".to_owned(),
         };
         for (known, name) in [(&mut self.events, &id), (&mut self.targets, &target)] {
             if !known.contains(name) {

@@ -2,15 +2,10 @@
 
 use std::process::ExitCode;
 
-use comfy_table::presets::UTF8_FULL_CONDENSED;
-use comfy_table::{ContentArrangement, Table};
 use nuncio::contract::Provider;
 use serde_json::{Value, json};
 
 use super::Failure;
-
-/// How wide a table is where there is no terminal to say.
-const WIDTH: u16 = 110;
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -43,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, component: Option<Vec<u8>>) -> Result<E
 }
 
 fn list(providers: &[Provider]) -> String {
-    let mut table = table(&["provider", "what it is", "settings (* required)"]);
+    let mut table = super::table(&["provider", "what it is", "settings (* required)"]);
     for provider in providers {
         let settings = settings(provider).into_iter().filter(|setting| !setting.is_common);
         let names =
@@ -55,7 +50,7 @@ fn list(providers: &[Provider]) -> String {
 }
 
 fn describe(provider: &Provider) -> String {
-    let mut table = table(&["setting", "kind", "what it does"]);
+    let mut table = super::table(&["setting", "kind", "what it does"]);
     for setting in settings(provider) {
         let name = if setting.is_required { setting.name + "*" } else { setting.name };
         table.add_row([name, setting.kind, setting.description]);
@@ -79,7 +74,7 @@ struct Setting {
 /// The settings as the schema has them: the provider's own after those that every target has.
 fn settings(provider: &Provider) -> Vec<Setting> {
     /// What every target has; not among a provider's own.
-    const COMMON: [&str; 5] = ["name", "provider", "filter", "retry", "timeout"];
+    const COMMON: [&str; 6] = ["name", "provider", "filter", "retry", "timeout", "concurrency"];
 
     let schema: Value = serde_json::from_str(&provider.settings_schema).unwrap_or_default();
     let required: Vec<&str> = schema
@@ -137,16 +132,6 @@ fn to_json(provider: &Provider) -> Value {
         "name": provider.name, "summary": provider.summary, "origins": provider.origins,
         "example": provider.example, "schema": schema,
     })
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header.to_vec());
-    if table.width().is_none() {
-        table.set_width(WIDTH);
-    }
-    table
 }
 
 fn indent(text: &str) -> String {

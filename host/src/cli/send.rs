@@ -44,7 +44,8 @@ pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Res
     } else {
         super::print(&table(&deliveries))?;
     }
-    let has_arrived = !deliveries.is_empty() && deliveries.iter().all(|d| d.state == State::Delivered);
+    let has_arrived =
+        !deliveries.is_empty() && deliveries.iter().all(|d| d.progress.state == State::Delivered);
     Ok(if has_arrived { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -80,13 +81,16 @@ fn table(deliveries: &[Delivery]) -> String {
     }
     let width = deliveries.iter().map(|delivery| delivery.target.chars().count()).max().unwrap_or(0);
     let line = |delivery: &Delivery| {
-        let (state, why) = match delivery.state {
+        let Delivery { target, progress } = delivery;
+        let why = format!(": {}", progress.detail);
+        let (state, why) = match progress.state {
             State::Delivered => ("delivered", String::new()),
-            State::Dead => ("dead", format!(": {}", delivery.detail)),
-            State::Queued | State::Retrying => ("waiting", format!(": {}", delivery.detail)),
+            State::Dead => ("dead", why),
+            State::Dropped => ("dropped", why),
+            State::Queued | State::Retrying => ("waiting", why),
         };
-        let attempts = super::count(delivery.attempts, "attempt");
-        format!("{:width$}  {state:9}  {attempts}{why}\n", delivery.target)
+        let attempts = super::count(progress.attempts, "attempt");
+        format!("{target:width$}  {state:9}  {attempts}{why}\n")
     };
     deliveries.iter().map(line).collect()
 }

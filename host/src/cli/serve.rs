@@ -1,24 +1,30 @@
 //! `nuncio serve`: the daemon.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nuncio::config::Config;
+use nuncio::config::queue::QueuePlace;
+use nuncio::entropy::Entropy;
 use nuncio::environment::ProcessEnvironment;
-use nuncio::notification::LARGEST_NOTIFICATION;
-use nuncio::store::StoreError;
-use nuncio::{NotifyError, Nuncio, Remains};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
+use nuncio::store::{MemoryStore, OpenError, Owner, SqliteStore};
+use nuncio::{Builder, Nuncio, Remains};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::BufReader;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
-use super::{ConfigFile, Failure};
+use super::{ConfigFile, Failure, queue};
 use crate::server::{self, Server};
 
-/// A line of standard input is no longer: a notification, and as much again for its JSON.
-const LONGEST_LINE: u64 = 2 * LARGEST_NOTIFICATION as u64;
+mod lines;
+mod reload;
+
+use reload::{Fixed, Reload};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -28,6 +34,10 @@ pub(super) struct Arguments {
     /// `server.listen`, or 127.0.0.1:7711]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
+    /// Where to keep the queue: a file, or `memory` to lose it with the process [default: `queue.path`, or
+    /// nuncio/queue.db in the folder for the state of programs]
+    #[arg(long, value_name = "FILE", env = "NUNCIO_QUEUE", hide_env_values = true)]
+    queue: Option<String>,
     /// Take notifications from standard input too, one JSON object a line; its end is as SIGTERM
     #[arg(long)]
     stdin: bool,
@@ -36,44 +46,48 @@ pub(super) struct Arguments {
     grace: Duration,
 }
 
-/// How long a line waits before it is handed in again, while there is no room for it.
-const WHILE_FULL: Duration = Duration::from_millis(100);
-
 pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
     let (name, text) = arguments.file.read()?;
     let brain = super::load_brain(component)?;
     let config = Config::load(&name, &text, &ProcessEnvironment, &brain)?;
     let settings = config.server().clone();
     let address = arguments.listen.unwrap_or(settings.listen);
-    if !address.ip().is_loopback() && settings.tokens.is_empty() {
-        return Err(Failure::Usage(format!(
-            "{address} can be reached from other machines, and no token is set\n  help: set `server.tokens`, or listen on 127.0.0.1"
-        )));
-    }
+    require_tokens(address, &settings.tokens)?;
+    let place = place(&arguments, &config)?;
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let mut hang_up = listen_for(SignalKind::hangup())?;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| Failure::Other(format!("cannot listen on {address}: {error}")))?;
     let address = listener.local_addr().unwrap_or(address);
-    let nuncio = Nuncio::with_config(brain, config).start()?;
-    let server = Server::new(nuncio.clone(), settings.tokens);
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let serving = tokio::spawn(server::serve(listener, Arc::new(server), stopped));
-    eprintln!("nuncio listens on http://{address}");
+    let control = control_token();
+    let (before, queue) = (config.queue().place.clone(), describe_place(&place));
+    let nuncio =
+        with_queue(Nuncio::with_config(brain.clone(), config), &place, address, &control)?.start()?;
+    let server = Arc::new(Server::new(nuncio.clone(), &settings.tokens, Some(&control)));
+    let (stop, stopped) = watch::channel(false);
+    let serving = tokio::spawn(server::serve(listener, Arc::clone(&server), stopped));
+    eprintln!("nuncio listens on http://{address}, and keeps its queue in {queue}");
 
     let lines = async {
         if arguments.stdin {
-            take_lines(&nuncio, BufReader::new(tokio::io::stdin())).await;
+            lines::take_lines(&nuncio, BufReader::new(tokio::io::stdin())).await;
         } else {
             std::future::pending::<()>().await;
         }
     };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = lines => {}
-    }
+    let fixed = Fixed { address, listen: settings.listen, place: before };
+    let mut reload = Reload::new(arguments.file, text, fixed, brain);
+    let ended = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = lines => {}
+            () = reload.run(&nuncio, &server, &mut hang_up) => {}
+        }
+    };
+    ended.await;
     eprintln!(
         "nuncio is stopping; it delivers what it can within {}",
         humantime::format_duration(arguments.grace)
@@ -90,96 +104,79 @@ pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Res
     let Some(remains) = remains else {
         return Err(Failure::Other("the dispatcher had ended before".to_owned()));
     };
-    eprintln!("{}", describe(remains));
+    eprintln!("{}", describe(remains, &place));
     Ok(ExitCode::SUCCESS)
 }
 
-fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+/// Refuses an address that others can reach where none of them is asked for a token.
+fn require_tokens(address: SocketAddr, tokens: &[SecretString]) -> Result<(), Failure> {
+    if address.ip().is_loopback() || !tokens.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{address} can be reached from other machines, and no token is set\n  help: set `server.tokens`, or listen on 127.0.0.1"
+    )))
+}
+
+/// Where the queue is to be.
+fn place(arguments: &Arguments, config: &Config) -> Result<QueuePlace, Failure> {
+    let named = arguments.queue.as_deref().map(QueuePlace::parse);
+    if let Some(place) = named.or_else(|| config.queue().place.clone()) {
+        return Ok(place);
+    }
+    queue::place::default(&ProcessEnvironment).map(QueuePlace::File).ok_or_else(queue::nowhere)
+}
+
+/// Opens the queue, and leaves word beside it how to reach this process.
+fn with_queue(
+    builder: Builder,
+    place: &QueuePlace,
+    address: SocketAddr,
+    control: &SecretString,
+) -> Result<Builder, Failure> {
+    let QueuePlace::File(path) = place else { return Ok(builder.store(MemoryStore::default())) };
+    let mut store = SqliteStore::open(path).map_err(|error| match error {
+        OpenError::InUse(_) => Failure::Other(error.to_string()),
+        error => Failure::Usage(error.to_string()),
+    })?;
+    let owner = Owner {
+        process: std::process::id(),
+        address: Some(address.to_string()),
+        token: Some(control.expose_secret().to_owned()),
+    };
+    let cannot = |error| Failure::Other(format!("cannot write beside {}: {error}", path.display()));
+    store.announce(&owner).map_err(cannot)?;
+    Ok(builder.store(store))
+}
+
+/// 256 bits that nobody can foretell.
+fn control_token() -> SecretString {
+    let entropy = Entropy::from_system();
+    let words: String = (0..4).map(|_| format!("{:016x}", entropy.number())).collect();
+    words.into()
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::Other(format!("cannot listen for signals: {error}")))
 }
 
-fn describe(remains: Remains) -> String {
+fn describe_place(place: &QueuePlace) -> String {
+    match place {
+        QueuePlace::Memory => "memory, where it is lost with the process".to_owned(),
+        QueuePlace::File(path) => {
+            std::path::absolute(path).unwrap_or_else(|_| Path::to_owned(path)).display().to_string()
+        }
+    }
+}
+
+fn describe(remains: Remains, place: &QueuePlace) -> String {
     let Remains { waiting, in_flight } = remains;
     if waiting + in_flight == 0 {
         return "nuncio has stopped; nothing was left".to_owned();
     }
-    format!(
-        "nuncio has stopped; deliveries left, and lost, as the queue is in memory: {waiting} waiting, \
-         {in_flight} broken off under way"
-    )
-}
-
-/// Hands in line after line until the end. What is wrong with a line is said, and the next one is read.
-async fn take_lines(nuncio: &Nuncio, mut input: impl AsyncBufRead + Unpin) {
-    let mut number = 0_u64;
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        number += 1;
-        let read = (&mut input).take(LONGEST_LINE).read_until(b'\n', &mut line).await;
-        match read {
-            Ok(0) => return,
-            Err(error) => {
-                eprintln!("error: cannot read standard input: {error}");
-                return;
-            }
-            Ok(_) => {}
-        }
-        if line.len() as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
-            eprintln!(
-                "error: line {number} has more than {LONGEST_LINE} bytes, which is the most; it is left out"
-            );
-            if !skip_line(&mut input).await {
-                return;
-            }
-        } else if !line.trim_ascii().is_empty()
-            && let Err(problem) = take_line(nuncio, &line).await
-        {
-            eprintln!("error: line {number}: {problem}");
-        }
-    }
-}
-
-/// Reads past the next line break; `false` at the end of the input.
-async fn skip_line(mut input: impl AsyncBufRead + Unpin) -> bool {
-    loop {
-        let (length, found) = match input.fill_buf().await {
-            Ok([]) | Err(_) => return false,
-            Ok(bytes) => match bytes.iter().position(|byte| *byte == b'\n') {
-                Some(at) => (at + 1, true),
-                None => (bytes.len(), false),
-            },
-        };
-        input.consume(length);
-        if found {
-            return true;
-        }
-    }
-}
-
-async fn take_line(nuncio: &Nuncio, line: &[u8]) -> Result<(), String> {
-    let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
-    let read = nuncio.read(text.trim()).map_err(|fault| fault.to_string())?;
-    let notification = read.map_err(|problems| {
-        let (message, hint) = server::describe(&problems);
-        if hint.is_empty() { message } else { format!("{message} ({hint})") }
-    })?;
-    let receipt = loop {
-        let accepted = match nuncio.notify(notification.clone()) {
-            Ok(ticket) => ticket.accepted().await,
-            Err(error) => Err(error),
-        };
-        match accepted {
-            Ok(receipt) => break receipt,
-            // Standard input can wait.
-            Err(NotifyError::Full | NotifyError::Store(StoreError::Full)) => {
-                tokio::time::sleep(WHILE_FULL).await
-            }
-            Err(error) => return Err(error.to_string()),
-        }
+    let what = match place {
+        QueuePlace::Memory => "deliveries left, and lost, as the queue was in memory",
+        QueuePlace::File(_) => "deliveries stay in the queue for the next start",
     };
-    for unknown in server::unknown(&receipt) {
-        eprintln!("warning: {}: {}", unknown.target, unknown.because);
-    }
-    Ok(())
+    format!("nuncio has stopped; {what}: {waiting} waiting, {in_flight} broken off under way")
 }

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 
 use crate::brain::{Brain, BrainError};
+use crate::builder::StartError;
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::nuncio::StartError;
 
 impl Config {
     /// Reads a configuration, completely or not at all; `source` is what problems in it are reported

@@ -16,10 +16,10 @@ use crate::contract::{Place, Provider};
 use crate::environment::Environment;
 
 /// The keys of a file of Nuncio's own, and the one that it shares with GoDoxy's.
-const KEYS: [&str; 4] = ["targets", "retry", "server", "providers"];
+const KEYS: [&str; 6] = ["targets", "retry", "server", "queue", "alerts_to", "providers"];
 
 /// All that is read, as JSON pointers.
-const READ: [&str; 4] = ["/targets", "/retry", "/server", NOTIFICATION];
+const READ: [&str; 6] = ["/targets", "/retry", "/server", "/queue", "/alerts_to", NOTIFICATION];
 
 /// The part of `providers` that is read; all others are GoDoxy's.
 pub const NOTIFICATION: &str = "/providers/notification";

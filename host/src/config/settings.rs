@@ -16,8 +16,19 @@ use url::{Origin, Url};
 use crate::contract::Provider;
 
 /// The keys that no schema has to name: the file's own, and the two that every target has.
-const COMMON: [&str; 8] =
-    ["targets", "retry", "server", "listen", "providers", "notification", "name", "provider"];
+const COMMON: [&str; 11] = [
+    "targets",
+    "retry",
+    "server",
+    "listen",
+    "queue",
+    "path",
+    "alerts_to",
+    "providers",
+    "notification",
+    "name",
+    "provider",
+];
 
 /// The schemas of every provider.
 pub struct Catalog<'p> {

@@ -4,7 +4,7 @@
 //! secrets are whose. It refuses to know what a setting is for. The settings of a provider that nobody knows
 //! are kept back: nobody can tell which of them are secrets.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -29,7 +29,7 @@ pub enum Naming {
 pub struct Targets<'c, 'p> {
     catalog: &'c Catalog<'p>,
     count: usize,
-    names: HashSet<String>,
+    names: BTreeSet<String>,
     secrets: Secrets,
     /// The secrets of targets without a name of their own. They are known by the same names, and belong to
     /// nobody: should the component take such a target, nothing is revealed to it.
@@ -41,13 +41,24 @@ impl<'c, 'p> Targets<'c, 'p> {
     #[must_use]
     pub fn new(catalog: &'c Catalog<'p>) -> Self {
         let (secrets, orphans) = (Secrets::default(), Secrets::default());
-        Self { catalog, count: 0, names: HashSet::new(), secrets, orphans }
+        Self { catalog, count: 0, names: BTreeSet::new(), secrets, orphans }
     }
 
     /// How many were read, good or bad.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// Whether one has this name.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// Their names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
     }
 
     /// The secrets of all targets that were read.

@@ -3,14 +3,18 @@
 //! What comes back is an outcome for the guest to judge, or why there is none. Replies are blotted of the
 //! target's secrets before anybody sees them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::brain::{Dispatcher, Fault};
+use crate::brain::{Brain, Dispatcher, Fault};
 use crate::clock::UnixMs;
-use crate::contract::{Attempt, Notification, Outcome, Request};
+use crate::config::Config;
+use crate::contract::{Attempt, Notification, Outcome, Request, Target};
+use crate::crash;
 use crate::egress::Egress;
 use crate::egress::assemble::{Refusal, assemble};
 use crate::secrets::Secrets;
+use crate::store::StoreError;
 
 /// No exchange takes longer, whatever the guest asks for.
 const LONGEST_EXCHANGE: Duration = Duration::from_secs(300);
@@ -32,32 +36,55 @@ pub(super) enum Attempted {
     Broken(String),
     /// The attempt itself broke off, which is a defect of the host's.
     Lost(String),
+    /// What is to be delivered cannot be read now.
+    Unread(StoreError),
+    /// What is to be delivered is no longer there: somebody took it out of the file.
+    Missing,
 }
 
-/// What attempts need to be made.
-pub(crate) struct Sender {
-    pub(crate) egress: Egress,
+/// What one configuration makes of attempts.
+pub(crate) struct Setup {
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) egress: Arc<Egress>,
     pub(crate) secrets: Secrets,
+    /// In the order of the configuration.
+    pub(crate) targets: Vec<Target>,
+    /// Which targets are told when deliveries to another one die.
+    pub(crate) alerts_to: Vec<String>,
 }
 
-impl Sender {
-    /// Sends the next request of a delivery of which `done` are delivered.
-    pub(super) async fn send(
-        &self,
-        dispatcher: &Dispatcher,
-        target: &str,
-        notification: &Notification,
-        attempt: Attempt,
-        done: u32,
-        now: UnixMs,
-    ) -> Attempted {
-        let requests: Vec<Request> = match dispatcher.format(target, notification, attempt, now) {
+/// What an attempt is of.
+pub(super) struct Job {
+    pub(super) target: Arc<str>,
+    pub(super) attempt: Attempt,
+    /// How many of its requests are delivered.
+    pub(super) parts: u32,
+    pub(super) now: UnixMs,
+}
+
+impl Setup {
+    /// What a configuration that was accepted makes of attempts.
+    ///
+    /// # Errors
+    ///
+    /// Where the guest breaks off, or refuses now what it accepted.
+    pub(crate) fn of(brain: &Brain, config: Config, egress: Arc<Egress>) -> Result<Self, Fault> {
+        let Config { guest_config, secrets, alerts_to, .. } = config;
+        let dispatcher = brain.dispatcher(&guest_config)?;
+        let targets = dispatcher.targets()?;
+        Ok(Self { dispatcher, egress, secrets, targets, alerts_to })
+    }
+
+    /// Sends the next request of a delivery.
+    pub(super) async fn send(&self, job: &Job, notification: &Notification) -> Attempted {
+        let Job { target, attempt, parts: done, now } = job;
+        let requests: Vec<Request> = match self.dispatcher.format(target, notification, *attempt, *now) {
             Ok(Ok(requests)) => requests,
             Ok(Err(reason)) => return Attempted::Refused(reason),
             Err(fault) => return Attempted::Trapped(fault),
         };
         let parts = u32::try_from(requests.len()).unwrap_or(u32::MAX);
-        let Some(request) = usize::try_from(done).ok().and_then(|done| requests.get(done)) else {
+        let Some(request) = usize::try_from(*done).ok().and_then(|done| requests.get(done)) else {
             return Attempted::Broken(format!(
                 "it described {parts} requests where {done} are delivered already"
             ));
@@ -70,9 +97,11 @@ impl Sender {
             Err(Refusal::Invalid(what)) => return Attempted::Broken(what),
         };
         let derived = derived(&request);
+        crash::at("before-send");
         let exchange = self.egress.send(request, timeout).await;
+        crash::at("after-reply");
         if let Some(detail) = exchange.detail {
-            tracing::debug!(id = %notification.id, target, detail, "the exchange broke off");
+            tracing::debug!(id = %notification.id, %target, detail, "the exchange broke off");
         }
         Attempted::Exchanged { outcome: self.redact(target, &derived, exchange.outcome), parts }
     }

@@ -1,168 +1,315 @@
 //! A store in memory: what it holds is gone with the process.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Delivery, Record, Store, StoreError};
+use super::record::{Delivery, DeliveryKey, Record, Settlement, State};
+use super::{
+    Count, Done, Entry, Limits, Operation, Page, Query, Reader, Store, StoreError, Usage, say_the_same,
+};
+use crate::clock::UnixMs;
+use crate::contract::Notification;
 
-/// How many records that have ended are kept for whoever asks: 10 000, the oldest making room.
-const ENDED_KEPT: usize = 10_000;
-
-/// What a record takes beside its texts, roughly, in bytes.
-const OVERHEAD: usize = 512;
+/// How many deliveries are forgotten in one step.
+const STEP: usize = 256;
 
 /// Keeps records in memory, for tests and for programs that do without durability.
 ///
-/// A record stays until its deliveries have ended, and then until 10 000 others have, or until its memory is
-/// needed.
-#[derive(Debug)]
+/// A clone is the same store, and what it holds outlives the dispatcher that uses it.
+#[derive(Clone, Debug)]
 pub struct MemoryStore {
-    records: HashMap<String, Record>,
-    ended: VecDeque<String>,
-    /// What all records take, in bytes.
-    used: usize,
-    limit: usize,
+    kept: Arc<Mutex<Kept>>,
 }
 
-/// A store of 64 MiB.
+#[derive(Debug)]
+struct Kept {
+    records: BTreeMap<u64, Stored>,
+    ids: HashMap<String, u64>,
+    idempotency_keys: HashMap<String, u64>,
+    /// Deliveries that arrived or were dropped, by when they did.
+    ended: BTreeSet<(UnixMs, DeliveryKey)>,
+    /// Dead letters, by when they died.
+    dead: BTreeSet<(UnixMs, DeliveryKey)>,
+    /// Records without deliveries, by when they were accepted.
+    unmatched: BTreeSet<(UnixMs, u64)>,
+    open: u64,
+    bytes: u64,
+    last: u64,
+    limits: Limits,
+}
+
+#[derive(Debug)]
+struct Stored {
+    notification: Arc<Notification>,
+    idempotency_key: Option<String>,
+    /// In their places; those that were forgotten are `None`.
+    deliveries: Vec<Option<Delivery>>,
+    size: u64,
+}
+
 impl Default for MemoryStore {
+    /// With the limits of [`Limits::default`], but 64 MiB.
     fn default() -> Self {
-        Self::with_limit(64 << 20)
+        let kept = Kept {
+            records: BTreeMap::new(),
+            ids: HashMap::new(),
+            idempotency_keys: HashMap::new(),
+            ended: BTreeSet::new(),
+            dead: BTreeSet::new(),
+            unmatched: BTreeSet::new(),
+            open: 0,
+            bytes: 0,
+            last: 0,
+            limits: Limits { max_bytes: 64 << 20, ..Limits::default() },
+        };
+        Self { kept: Arc::new(Mutex::new(kept)) }
     }
 }
 
 impl MemoryStore {
-    /// A store whose records take at most so many bytes, roughly. When all of them are waiting for an end,
-    /// nothing more is accepted.
-    #[must_use]
-    pub fn with_limit(bytes: usize) -> Self {
-        Self { records: HashMap::new(), ended: VecDeque::new(), used: 0, limit: bytes }
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn forget_oldest(&mut self) -> bool {
-        let Some(oldest) = self.ended.pop_front() else { return false };
-        if let Some(record) = self.records.remove(&oldest) {
-            self.used = self.used.saturating_sub(size(&record));
-        }
-        true
-    }
-
-    fn keep_ended(&mut self, id: &str) {
-        self.ended.push_back(id.to_owned());
-        if self.ended.len() > ENDED_KEPT {
-            self.forget_oldest();
-        }
-    }
-}
-
-/// What a record takes, roughly, in bytes: the same from its first day to its last.
-fn size(record: &Record) -> usize {
-    record.notification.size() + OVERHEAD * (1 + record.deliveries.len())
 }
 
 impl Store for MemoryStore {
-    fn accept(&mut self, record: Record) -> Result<(), StoreError> {
-        if self.records.contains_key(&record.notification.id) {
-            return Err(StoreError::Duplicate);
-        }
-        let size = size(&record);
-        while self.used.saturating_add(size) > self.limit {
-            if !self.forget_oldest() {
-                return Err(StoreError::Full);
+    fn commit(&mut self, operations: &[Operation]) -> Result<Vec<Done>, StoreError> {
+        let mut kept = self.lock();
+        let operation = |operation: &Operation| match operation {
+            Operation::Accept(record) => kept.accept(record),
+            Operation::Settle(settlement) => kept.settle(settlement),
+            Operation::Prune(now) => kept.prune(*now),
+            Operation::Limit(limits) => {
+                kept.limits = *limits;
+                Done::Limited
             }
-        }
-        let (id, has_ended) = (record.notification.id.clone(), record.has_ended());
-        self.used += size;
-        self.records.insert(id.clone(), record);
-        if has_ended {
-            self.keep_ended(&id);
-        }
-        Ok(())
+        };
+        Ok(operations.iter().map(operation).collect())
     }
 
-    fn settle(&mut self, id: &str, n: usize, delivery: Delivery) -> Result<(), StoreError> {
-        let Some(record) = self.records.get_mut(id) else { return Ok(()) };
-        let had_ended = record.has_ended();
-        if let Some(kept) = record.deliveries.get_mut(n) {
-            *kept = delivery;
-        }
-        if !had_ended && record.has_ended() {
-            self.keep_ended(id);
-        }
-        Ok(())
+    fn limits(&self) -> Limits {
+        self.lock().limits
     }
 
-    fn find(&self, id: &str) -> Result<Option<Record>, StoreError> {
-        Ok(self.records.get(id).cloned())
+    fn reader(&self) -> Box<dyn Reader> {
+        Box::new(self.clone())
+    }
+
+    fn waits(&self) -> bool {
+        false
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::contract::{Level, Notification};
-    use crate::store::State;
-
-    fn record(id: &str, targets: &[&str]) -> Record {
-        let notification = Notification { id: id.to_owned(), ..Notification::new(Level::Info, "t") };
-        let deliveries = targets.iter().map(|target| Delivery::queued((*target).to_owned())).collect();
-        Record { notification: Arc::new(notification), deliveries }
+impl Reader for MemoryStore {
+    fn notification(&mut self, record: u64) -> Result<Option<Arc<Notification>>, StoreError> {
+        Ok(self.lock().records.get(&record).map(|stored| Arc::clone(&stored.notification)))
     }
 
-    fn delivered(target: &str) -> Delivery {
-        Delivery { state: State::Delivered, attempts: 1, ..Delivery::queued(target.to_owned()) }
+    fn find(&mut self, id: &str) -> Result<Option<Record>, StoreError> {
+        let kept = self.lock();
+        let stored = kept.ids.get(id).and_then(|record| kept.records.get(record));
+        Ok(stored.map(|stored| Record {
+            notification: Arc::clone(&stored.notification),
+            idempotency_key: stored.idempotency_key.clone(),
+            deliveries: stored.deliveries.iter().flatten().cloned().collect(),
+        }))
     }
 
-    #[test]
-    fn a_record_is_found_as_it_stands() {
-        let mut store = MemoryStore::default();
-        store.accept(record("a", &["x", "y"])).unwrap();
-        store.settle("a", 1, delivered("y")).unwrap();
-        let found = store.find("a").unwrap().unwrap();
-        assert_eq!((found.deliveries[0].state, found.deliveries[1].state), (State::Queued, State::Delivered));
-        assert_eq!(store.find("b").unwrap(), None);
+    fn entries(&mut self, keys: &[DeliveryKey]) -> Result<Vec<Entry>, StoreError> {
+        let kept = self.lock();
+        let entry = |key: &DeliveryKey| {
+            let stored = kept.records.get(&key.record)?;
+            Some(stored.entry(*key, stored.deliveries.get(usize::from(key.n))?.as_ref()?))
+        };
+        Ok(keys.iter().filter_map(entry).collect())
     }
 
-    #[test]
-    fn what_has_not_ended_is_never_forgotten_and_what_has_makes_room() {
-        let mut store = MemoryStore::default();
-        store.accept(record("open", &["x"])).unwrap();
-        for n in 0..=ENDED_KEPT {
-            store.accept(record(&n.to_string(), &["x"])).unwrap();
-            store.settle(&n.to_string(), 0, delivered("x")).unwrap();
+    fn list(&mut self, query: &Query) -> Result<Page, StoreError> {
+        let kept = self.lock();
+        let mut entries: Vec<Entry> = kept.matching(query).take(query.page() + 1).collect();
+        let has_more = entries.len() > query.page();
+        entries.truncate(query.page());
+        let next = entries.last().map(|entry| entry.key).filter(|_| has_more);
+        Ok(Page { entries, next })
+    }
+
+    fn count(&mut self, query: &Query) -> Result<u64, StoreError> {
+        Ok(self.lock().matching(&Query { after: None, ..query.clone() }).count() as u64)
+    }
+
+    fn usage(&mut self) -> Result<Usage, StoreError> {
+        let kept = self.lock();
+        let mut counts: BTreeMap<(&str, usize), Count> = BTreeMap::new();
+        for Delivery { target, progress } in kept.records.values().flat_map(|s| s.deliveries.iter().flatten())
+        {
+            let state = progress.state;
+            let place = State::ALL.iter().position(|other| *other == state).unwrap_or_default();
+            let count = counts.entry((target, place)).or_insert_with(|| Count {
+                target: target.clone(),
+                state,
+                deliveries: 0,
+                oldest: progress.queued_at,
+            });
+            count.deliveries += 1;
+            count.oldest = count.oldest.min(progress.queued_at);
         }
-        assert!(store.find("open").unwrap().is_some());
-        assert!(store.find("0").unwrap().is_none() && store.find("1").unwrap().is_some());
-        assert_eq!(store.records.len(), ENDED_KEPT + 1);
+        let targets = counts.into_values().collect();
+        Ok(Usage { open: kept.open, bytes: kept.bytes, file_bytes: 0, targets })
+    }
+}
+
+impl Stored {
+    fn entry(&self, key: DeliveryKey, delivery: &Delivery) -> Entry {
+        let Notification { id, level, title, at, .. } = &*self.notification;
+        Entry {
+            key,
+            id: id.clone(),
+            level: *level,
+            title: title.clone(),
+            at: *at,
+            delivery: delivery.clone(),
+        }
+    }
+}
+
+impl Kept {
+    fn accept(&mut self, record: &Record) -> Done {
+        let notification = &record.notification;
+        let by_key = record.idempotency_key.as_ref().and_then(|key| self.idempotency_keys.get(key));
+        if let Some(known) = self.ids.get(&notification.id).or(by_key).and_then(|n| self.records.get(n)) {
+            let is_same = say_the_same(&known.notification, notification);
+            return Done::Known { id: known.notification.id.clone(), is_same };
+        }
+        let open = record.deliveries.iter().filter(|d| !d.progress.state.has_ended()).count() as u64;
+        if open > 0 && !self.limits.has_room(self.open + open, notification.level) {
+            return Done::Full;
+        }
+        let size = record.size();
+        while !self.limits.may_take(self.bytes + size, notification.level) {
+            if !self.forget_oldest() {
+                return Done::Full;
+            }
+        }
+        self.last += 1;
+        let number = self.last;
+        self.open += open;
+        self.bytes += size;
+        self.ids.insert(notification.id.clone(), number);
+        if let Some(key) = &record.idempotency_key {
+            self.idempotency_keys.insert(key.clone(), number);
+        }
+        for (n, delivery) in (0..).zip(&record.deliveries) {
+            self.note_end(DeliveryKey { record: number, n }, delivery);
+        }
+        if record.deliveries.is_empty() {
+            self.unmatched.insert((notification.at, number));
+        }
+        let stored = Stored {
+            notification: Arc::clone(notification),
+            idempotency_key: record.idempotency_key.clone(),
+            deliveries: record.deliveries.iter().cloned().map(Some).collect(),
+            size,
+        };
+        self.records.insert(number, stored);
+        Done::Accepted(number)
     }
 
-    #[test]
-    fn an_id_that_is_known_is_refused() {
-        let mut store = MemoryStore::default();
-        store.accept(record("a", &["x"])).unwrap();
-        assert!(matches!(store.accept(record("a", &["y"])), Err(StoreError::Duplicate)));
-        assert_eq!(store.find("a").unwrap().unwrap().deliveries[0].target, "x");
+    fn settle(&mut self, settlement: &Settlement) -> Done {
+        let Settlement { key, had_ended, progress } = settlement;
+        let reopens = *had_ended && !progress.state.has_ended();
+        if reopens && self.open >= self.limits.max_messages {
+            return Done::Full;
+        }
+        let stored = self.records.get_mut(&key.record);
+        let Some(Some(delivery)) = stored.and_then(|s| s.deliveries.get_mut(usize::from(key.n))) else {
+            return Done::Unchanged;
+        };
+        let before = delivery.progress.state;
+        if before.has_ended() != *had_ended {
+            return Done::Unchanged;
+        }
+        if let Some(at) = delivery.progress.ended_at {
+            self.ended.remove(&(at, *key));
+            self.dead.remove(&(at, *key));
+        }
+        delivery.progress = progress.clone();
+        let delivery = delivery.clone();
+        self.open += u64::from(reopens);
+        self.open -= u64::from(!before.has_ended() && progress.state.has_ended());
+        self.note_end(*key, &delivery);
+        Done::Settled
     }
 
-    #[test]
-    fn what_waits_is_bounded_and_what_has_ended_makes_room() {
-        let mut store = MemoryStore::with_limit(3_000);
-        store.accept(record("ended", &["x"])).unwrap();
-        store.settle("ended", 0, delivered("x")).unwrap();
-        store.accept(record("a", &["x"])).unwrap();
-        store.accept(record("b", &["x"])).unwrap();
-        assert!(store.find("ended").unwrap().is_none());
-        assert!(matches!(store.accept(record("c", &["x"])), Err(StoreError::Full)));
-        store.settle("a", 0, delivered("x")).unwrap();
-        store.accept(record("c", &["x"])).unwrap();
-        assert!(store.find("b").unwrap().is_some() && store.used <= 3_000);
+    fn note_end(&mut self, key: DeliveryKey, delivery: &Delivery) {
+        let Some(at) = delivery.progress.ended_at else { return };
+        let list = if delivery.progress.state == State::Dead { &mut self.dead } else { &mut self.ended };
+        list.insert((at, key));
     }
 
-    #[test]
-    fn a_record_without_deliveries_has_ended() {
-        let mut store = MemoryStore::default();
-        store.accept(record("nobody", &[])).unwrap();
-        assert_eq!(store.ended.len(), 1);
+    fn prune(&mut self, now: UnixMs) -> Done {
+        let Limits { keep, keep_dead, .. } = self.limits;
+        let mut left = STEP;
+        while left > 0 && self.ended.first().is_some_and(|(at, _)| at.saturating_add(keep) <= now) {
+            let first = self.ended.pop_first();
+            first.inspect(|(_, key)| self.forget(*key));
+            left -= 1;
+        }
+        while left > 0 && self.dead.first().is_some_and(|(at, _)| at.saturating_add(keep_dead) <= now) {
+            let first = self.dead.pop_first();
+            first.inspect(|(_, key)| self.forget(*key));
+            left -= 1;
+        }
+        while left > 0 && self.unmatched.first().is_some_and(|(at, _)| at.saturating_add(keep) <= now) {
+            let first = self.unmatched.pop_first();
+            first.inspect(|(_, record)| self.forget_record(*record));
+            left -= 1;
+        }
+        let ended = self.ended.first().map(|(at, _)| at.saturating_add(keep));
+        let dead = self.dead.first().map(|(at, _)| at.saturating_add(keep_dead));
+        let unmatched = self.unmatched.first().map(|(at, _)| at.saturating_add(keep));
+        Done::Pruned { next: [ended, dead, unmatched].into_iter().flatten().min() }
+    }
+
+    /// Forgets what is kept for look-ups only, the oldest first.
+    fn forget_oldest(&mut self) -> bool {
+        if let Some((_, key)) = self.ended.pop_first() {
+            self.forget(key);
+            return true;
+        }
+        let Some((_, record)) = self.unmatched.pop_first() else { return false };
+        self.forget_record(record);
+        true
+    }
+
+    fn forget(&mut self, key: DeliveryKey) {
+        let Some(stored) = self.records.get_mut(&key.record) else { return };
+        if let Some(delivery) = stored.deliveries.get_mut(usize::from(key.n)) {
+            *delivery = None;
+        }
+        if stored.deliveries.iter().all(Option::is_none) {
+            self.forget_record(key.record);
+        }
+    }
+
+    fn forget_record(&mut self, record: u64) {
+        let Some(stored) = self.records.remove(&record) else { return };
+        self.bytes -= stored.size;
+        self.ids.remove(&stored.notification.id);
+        if let Some(key) = &stored.idempotency_key {
+            self.idempotency_keys.remove(key);
+        }
+    }
+
+    fn matching<'k>(&'k self, query: &'k Query) -> impl Iterator<Item = Entry> + 'k {
+        let first = query.after.map_or(0, |key| key.record);
+        let deliveries = self.records.range(first..).flat_map(|(&record, stored)| {
+            let places = (0..).zip(&stored.deliveries);
+            places.filter_map(move |(n, delivery)| {
+                Some(stored.entry(DeliveryKey { record, n }, delivery.as_ref()?))
+            })
+        });
+        deliveries
+            .filter(|entry| query.after.is_none_or(|after| after < entry.key))
+            .filter(|entry| query.matches(entry))
     }
 }

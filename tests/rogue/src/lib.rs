@@ -16,8 +16,8 @@ use std::hint::black_box;
 use generated::exports::nuncio::dispatch::dispatcher::{Dispatcher, GuestDispatcher};
 use generated::exports::nuncio::dispatch::{catalog, dispatcher, ingest};
 use generated::nuncio::dispatch::types::{
-    Admission, Attempt, Choice, Class, Decision, Diagnostic, Endpoint, Escape, Header, Judgement, Level,
-    Notification, Outcome, Place, Reply, Request, Secret, Segment, Verdict,
+    self, Admission, Attempt, Choice, Class, Decision, Diagnostic, Endpoint, Escape, Header, Judgement,
+    Level, Notification, Outcome, Place, Reply, Request, Secret, Segment, Verdict,
 };
 use serde_json::Value as Json;
 
@@ -86,8 +86,10 @@ impl GuestDispatcher for Rogue {
         Ok(Dispatcher::new(Self(targets.map(Target::read).collect())))
     }
 
-    fn targets(&self) -> Vec<String> {
-        self.0.iter().map(|target| target.name.clone()).collect()
+    fn targets(&self) -> Vec<types::Target> {
+        let target =
+            |target: &Target| types::Target { name: target.name.clone(), concurrency: 4, max_age: u64::MAX };
+        self.0.iter().map(target).collect()
     }
 
     fn route(&self, notification: Notification) -> Vec<Decision> {

@@ -1,0 +1,156 @@
+//! The way to a queue: reading goes straight to the file; changing is for the daemon where one runs, else
+//! for this process.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use nuncio::config::queue::{QueueConfig, QueuePlace};
+use nuncio::environment::ProcessEnvironment;
+use nuncio::store::{
+    DeliveryKey, InUse, OpenError, Operation, Owner, SqliteReader, SqliteStore, Store, StoreError,
+};
+use nuncio::{Steer, Steered};
+use tokio::net::TcpStream;
+
+use super::place;
+use crate::cli::{ConfigFile, Failure};
+use crate::server::Order;
+
+/// A daemon's answer is no larger.
+const LARGEST_ANSWER: usize = 64 << 10;
+
+/// Where the queue is.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Place {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// The queue's file [default: `queue.path`, or nuncio/queue.db in the folder for the state of programs]
+    #[arg(long, value_name = "FILE", env = "NUNCIO_QUEUE", hide_env_values = true)]
+    queue: Option<PathBuf>,
+}
+
+/// A queue that is there.
+pub(in crate::cli) struct Queue {
+    path: PathBuf,
+    config: QueueConfig,
+    reader: SqliteReader,
+}
+
+/// Who changes a queue.
+pub(in crate::cli) enum Hand {
+    /// This process.
+    Own(SqliteStore),
+    /// The daemon that has it.
+    Daemon { address: String, token: String },
+}
+
+impl Queue {
+    /// Finds the queue's file.
+    pub(in crate::cli) fn find(place: &Place) -> Result<Self, Failure> {
+        let config = match place.file.read_if_any()? {
+            Some((name, text)) => QueueConfig::of_file(&name, &text, &ProcessEnvironment)?,
+            None => QueueConfig::default(),
+        };
+        let path = match (&place.queue, &config.place) {
+            (Some(path), _) => path.clone(),
+            (None, Some(QueuePlace::File(path))) => path.clone(),
+            (None, Some(QueuePlace::Memory)) => {
+                let text = "the queue is in memory, by `queue.path`, where only its own process sees it";
+                return Err(Failure::Usage(text.to_owned()));
+            }
+            (None, None) => place::default(&ProcessEnvironment).ok_or_else(super::nowhere)?,
+        };
+        if !path.is_file() {
+            let path = path.display();
+            return Err(Failure::Usage(format!(
+                "there is no queue at {path}\n  help: `nuncio serve` makes one; name another with `--queue FILE`"
+            )));
+        }
+        let reader = SqliteReader::new(path.clone());
+        Ok(Self { path, config, reader })
+    }
+
+    pub(in crate::cli) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(in crate::cli) fn reader(&mut self) -> &mut SqliteReader {
+        &mut self.reader
+    }
+
+    /// Finds out who changes it.
+    pub(in crate::cli) fn hand(&self) -> Result<Hand, Failure> {
+        match SqliteStore::open(&self.path) {
+            Ok(mut store) => {
+                let limits = self.config.limits(store.limits());
+                store.commit(&[Operation::Limit(limits)])?;
+                Ok(Hand::Own(store))
+            }
+            Err(OpenError::InUse(in_use)) => match in_use {
+                InUse { owner: Some(Owner { address: Some(address), token: Some(token), .. }), .. } => {
+                    Ok(Hand::Daemon { address, token })
+                }
+                in_use => Err(Failure::Other(format!("{in_use}; it takes no orders"))),
+            },
+            Err(error) => Err(Failure::Other(error.to_string())),
+        }
+    }
+}
+
+impl Hand {
+    /// Changes where deliveries stand.
+    pub(in crate::cli) async fn steer(
+        &mut self,
+        steer: Steer,
+        keys: &[DeliveryKey],
+    ) -> Result<Steered, Failure> {
+        match self {
+            Self::Own(store) => Ok(steer_file(store, steer, keys)?),
+            Self::Daemon { address, token } => {
+                let deliveries = keys.iter().map(ToString::to_string).collect();
+                ask(address, token, &Order { steer, deliveries }).await.map_err(|why| {
+                    Failure::Other(format!("the daemon at {address} has the queue, and did not do it: {why}"))
+                })
+            }
+        }
+    }
+}
+
+fn steer_file(store: &mut SqliteStore, steer: Steer, keys: &[DeliveryKey]) -> Result<Steered, StoreError> {
+    let entries = store.reader().entries(keys)?;
+    let now = crate::cli::now();
+    let operations: Vec<Operation> =
+        entries.iter().filter_map(|entry| steer.settlement(entry, now)).map(Operation::Settle).collect();
+    let left_alone = keys.len().saturating_sub(operations.len()) as u64;
+    let mut steered = Steered { unchanged: left_alone, ..Steered::default() };
+    store.commit(&operations)?.into_iter().for_each(|done| steered.count(&Ok(done)));
+    Ok(steered)
+}
+
+/// Sends an order to a daemon, and reads what it did.
+async fn ask(address: &str, token: &str, order: &Order) -> Result<Steered, String> {
+    // A daemon that listens everywhere is reached here.
+    let near = address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
+    let text = |error: &dyn std::error::Error| error.to_string();
+    let stream = TcpStream::connect(&near).await.map_err(|error| text(&error))?;
+    let (mut client, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
+    tokio::spawn(connection);
+    let body = serde_json::to_vec(order).map_err(|error| text(&error))?;
+    let request = http::Request::post(Order::PATH)
+        .header(http::header::HOST, near)
+        .header(http::header::AUTHORIZATION, format!("Bearer {token}"))
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|error| text(&error))?;
+    let answer = client.send_request(request).await.map_err(|error| text(&error))?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), LARGEST_ANSWER).collect().await;
+    let body = body.map_err(|error| text(error.as_ref()))?.to_bytes();
+    if status != http::StatusCode::OK {
+        return Err(format!("{status} {}", String::from_utf8_lossy(&body)));
+    }
+    serde_json::from_slice(&body).map_err(|error| text(&error))
+}

@@ -1,0 +1,143 @@
+//! From hand-in to the queue.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::item::Item;
+use super::{Dispatch, GUEST_INVALID, Handed, Ticket, shortened};
+use crate::contract::{Choice, Decision, Notification};
+use crate::crash;
+use crate::event::Happened;
+use crate::nuncio::{NotifyError, Receipt};
+use crate::store::{Delivery, DeliveryKey, Done, Operation, Record, StoreError};
+
+/// A notification on its way into the store.
+pub(super) struct Accepting {
+    decisions: Vec<Decision>,
+    /// Whom to tell; nobody where it is our own.
+    reply: Option<oneshot::Sender<Result<Receipt, NotifyError>>>,
+}
+
+impl Dispatch {
+    /// Whether more may be on its way into the store.
+    pub(super) fn has_room(&self) -> bool {
+        self.accepting.0 < super::MOST_ACCEPTING && self.accepting.1 < super::LARGEST_ACCEPTING
+    }
+
+    pub(super) fn take_in(&mut self, handed: Handed) {
+        let Handed { notification, idempotency_key, reply } = handed;
+        if let Some(why) = self.broken() {
+            // Whoever handed it in may have stopped listening; likewise below.
+            let _ = reply.send(Err(StoreError::Broken(why).into()));
+            return;
+        }
+        match self.setup.dispatcher.route(&notification) {
+            Ok(decisions) => self.keep(notification, idempotency_key, decisions, Some(reply)),
+            Err(fault) => drop(reply.send(Err(fault.into()))),
+        }
+    }
+
+    /// As [`Dispatch::take_in`], for a notification of our own.
+    pub(super) fn take_own(&mut self, notification: Notification) {
+        let id = notification.id.clone();
+        match self.setup.dispatcher.route(&notification) {
+            Ok(decisions) => self.keep(notification, None, decisions, None),
+            Err(fault) => tracing::error!(%id, %fault, "a notice was not taken"),
+        }
+    }
+
+    fn keep(
+        &mut self,
+        notification: Notification,
+        idempotency_key: Option<String>,
+        decisions: Vec<Decision>,
+        reply: Option<oneshot::Sender<Result<Receipt, NotifyError>>>,
+    ) {
+        let at = self.timeline.wall();
+        let delivery = |decision: &Decision| {
+            let target = decision.target.as_str();
+            match decision.choice {
+                Choice::Skip => None,
+                Choice::Unknown => Some(Delivery::dead(target, at, shortened(decision.because.clone()))),
+                Choice::Send if self.lanes.open(target).is_some() => Some(Delivery::queued(target, at)),
+                // Only a guest that invents targets gets here.
+                Choice::Send => Some(Delivery::dead(target, at, format!("{GUEST_INVALID}: no such target"))),
+            }
+        };
+        // A guest that names a target twice would have it delivered twice.
+        let mut seen = HashSet::new();
+        let new = decisions.iter().filter(|decision| seen.insert(decision.target.as_str()));
+        let deliveries: Vec<Delivery> = new.filter_map(delivery).take(usize::from(u16::MAX)).collect();
+        let record = Record { notification: Arc::new(notification), idempotency_key, deliveries };
+        self.accepting.0 += 1;
+        self.accepting.1 += record.notification.size();
+        self.submit(Ticket::Accept(Accepting { decisions, reply }), Operation::Accept(record));
+    }
+
+    pub(super) fn accepted(
+        &mut self,
+        accepting: Accepting,
+        record: Record,
+        result: Result<Done, StoreError>,
+    ) {
+        let Accepting { decisions, reply } = accepting;
+        let id = record.notification.id.clone();
+        self.accepting.0 -= 1;
+        self.accepting.1 -= record.notification.size();
+        let answer = match result {
+            Ok(Done::Accepted(number)) => {
+                crash::at("after-enqueue");
+                self.enter(number, record);
+                Ok(Receipt { id, decisions, is_repeat: false })
+            }
+            Ok(Done::Known { id, is_same: true }) => Ok(Receipt { id, decisions, is_repeat: true }),
+            Ok(Done::Known { id, is_same: false }) => Err(StoreError::Reused(id)),
+            Ok(_) => Err(StoreError::Full),
+            Err(error) => Err(error),
+        };
+        match (reply, answer) {
+            (Some(reply), answer) => drop(reply.send(answer.map_err(NotifyError::from))),
+            (None, Ok(_)) => {}
+            (None, Err(error)) => tracing::error!(%error, "a notice was not taken"),
+        }
+    }
+
+    /// A record that is in the store from now on.
+    fn enter(&mut self, number: u64, record: Record) {
+        let Record { notification, deliveries, .. } = record;
+        self.stats.accepted += 1;
+        if deliveries.is_empty() {
+            self.stats.unmatched += 1;
+            tracing::warn!(id = %notification.id, "no target matched");
+            self.prune_later();
+        }
+        let (id, now): (Arc<str>, _) = (notification.id.as_str().into(), self.timeline.now());
+        for (n, Delivery { target, progress }) in (0..).zip(deliveries) {
+            let item = Item {
+                key: DeliveryKey { record: number, n },
+                id: Arc::clone(&id),
+                level: notification.level,
+                lane: self.lanes.of(&target, &mut self.schedule),
+                notification: Some(Arc::clone(&notification)),
+                state: progress.state,
+                queued_at: now,
+                first_tried: None,
+                attempts: 0,
+                tried: 0,
+                parts: 0,
+                faults: 0,
+            };
+            if progress.state.has_ended() {
+                self.tell_end(&item, &progress.detail);
+            } else {
+                self.tell(&item, Happened::Queued);
+                // What is in the store already comes first, and this with it in its turn.
+                if !self.recovery.will_find(item.key) {
+                    self.wait_until(now, item);
+                }
+            }
+        }
+    }
+}

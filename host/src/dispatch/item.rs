@@ -1,0 +1,110 @@
+//! One delivery, as the loop knows it.
+
+use std::sync::Arc;
+
+use super::attempt::Setup;
+use crate::clock::{Timeline, UnixMs};
+use crate::contract::{Attempt, Class, Level, Notification};
+use crate::schedule::Waiting;
+use crate::store::{DeliveryKey, Entry, LastReply, Progress, Settlement, State};
+
+/// One delivery. Instants are the timeline's. It is small, since there can be a million: what the
+/// notification says is in the store.
+pub(super) struct Item {
+    pub(super) key: DeliveryKey,
+    /// The notification's id.
+    pub(super) id: Arc<str>,
+    pub(super) level: Level,
+    pub(super) lane: usize,
+    /// What is to be delivered, where it has not been left to the store.
+    pub(super) notification: Option<Arc<Notification>>,
+    pub(super) state: State,
+    pub(super) queued_at: UnixMs,
+    pub(super) first_tried: Option<UnixMs>,
+    pub(super) attempts: u32,
+    /// How many attempts there were of the request that is its turn.
+    pub(super) tried: u32,
+    /// How many of the requests it takes are delivered.
+    pub(super) parts: u32,
+    /// How often the guest broke off since the last attempt.
+    pub(super) faults: u32,
+}
+
+/// What is known of the last outcome.
+#[derive(Default)]
+pub(super) struct Last {
+    pub(super) detail: String,
+    pub(super) class: Option<Class>,
+    pub(super) reply: Option<LastReply>,
+}
+
+/// An item whose attempt is under way, and with what.
+pub(super) struct Flight {
+    pub(super) item: Item,
+    pub(super) setup: Arc<Setup>,
+}
+
+impl Item {
+    /// A delivery that was found in the store, for a lane.
+    pub(super) fn found(entry: &Entry, lane: usize, timeline: &Timeline) -> Self {
+        let progress = &entry.delivery.progress;
+        Self {
+            key: entry.key,
+            id: entry.id.as_str().into(),
+            level: entry.level,
+            lane,
+            notification: None,
+            state: progress.state,
+            queued_at: timeline.of_wall(progress.queued_at),
+            first_tried: progress.first_tried_at.map(|at| timeline.of_wall(at)),
+            attempts: progress.attempts,
+            tried: progress.tried,
+            parts: progress.parts,
+            faults: progress.faults,
+        }
+    }
+
+    pub(super) fn attempt(&self, now: UnixMs) -> Attempt {
+        Attempt { number: self.tried, first_tried: self.first_tried.unwrap_or(now), level: self.level }
+    }
+
+    pub(super) fn waiting(self, due: UnixMs) -> Waiting<Self> {
+        Waiting { key: self.key, queued_at: self.queued_at, due, item: self }
+    }
+
+    /// What the notification takes that is held here, in bytes.
+    pub(super) fn body_size(&self) -> usize {
+        self.notification.as_ref().map_or(0, |notification| notification.size())
+    }
+
+    /// Where it stands now, for the store; `due` is when the next attempt is, where there is one.
+    pub(super) fn settlement(&self, due: Option<UnixMs>, last: Last, timeline: &Timeline) -> Settlement {
+        let Last { detail, class, reply } = last;
+        let progress = Progress {
+            state: self.state,
+            attempts: self.attempts,
+            detail,
+            class,
+            reply,
+            queued_at: timeline.by_wall(self.queued_at),
+            due_at: due.map(|due| timeline.by_wall(due)),
+            first_tried_at: self.first_tried.map(|at| timeline.by_wall(at)),
+            tried_at: Some(timeline.wall()),
+            ended_at: self.state.has_ended().then(|| timeline.wall()),
+            tried: self.tried,
+            parts: self.parts,
+            faults: self.faults,
+        };
+        Settlement { key: self.key, had_ended: false, progress }
+    }
+}
+
+/// When a delivery that was found in the store is due, on the timeline.
+///
+/// Who set the wall clock back since then does not make it wait for longer than it was to wait.
+pub(super) fn due(progress: &Progress, timeline: &Timeline) -> UnixMs {
+    let noted_at = progress.tried_at.unwrap_or(progress.queued_at);
+    let due_at = progress.due_at.unwrap_or(noted_at);
+    let wait = due_at.saturating_sub(noted_at);
+    timeline.of_wall(due_at).min(timeline.now().saturating_add(wait))
+}

@@ -1,0 +1,171 @@
+//! What the loop reads from the store: what was there when it began, and what has become too old; and what
+//! it has the store forget.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::item::{self, Item, Last};
+use super::{AFTER_A_FAILURE_MS, Dispatch, Ticket};
+use crate::clock::UnixMs;
+use crate::store::{DeliveryKey, Done, Entry, LARGEST_PAGE, Operation, Page, Query, State, StoreError};
+
+/// How long ended deliveries gather before the store is asked when they are to be forgotten.
+const BEFORE_PRUNING_MS: u64 = 60_000;
+
+/// Why a delivery ends that has waited too long.
+const EXPIRED: &str = "expired";
+
+/// How far the loop has come with what was in the store when it began.
+///
+/// Deliveries come in the order of their keys, so that a target's come in the order of acceptance; what is
+/// accepted meanwhile is found at the end like everything before it.
+#[derive(Default)]
+pub(super) struct Recovery {
+    after: Option<DeliveryKey>,
+    /// The last record that was accepted since.
+    accepted: u64,
+    is_over: bool,
+}
+
+/// What was read.
+pub(super) enum Reading {
+    /// The next of what was there, up to the last record that had been accepted by then.
+    Found(u64, Result<Page, StoreError>),
+    /// What the store says of items that are too old.
+    Expired(Vec<Item>, Result<Vec<Entry>, StoreError>),
+}
+
+impl Recovery {
+    /// Whether a delivery that was just accepted will be found.
+    pub(super) fn will_find(&mut self, key: DeliveryKey) -> bool {
+        self.accepted = self.accepted.max(key.record);
+        !self.is_over
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+}
+
+impl Dispatch {
+    /// Reads the next of what was in the store.
+    pub(super) fn read_on(&mut self) {
+        if self.recovery.is_over || !self.readings.is_empty() {
+            return;
+        }
+        let query = Query { after: self.recovery.after, limit: LARGEST_PAGE, ..Query::open() };
+        let (reads, accepted) = (self.reads.clone(), self.recovery.accepted);
+        let find = async move { reads.run(move |reader| reader.list(&query)).await };
+        self.readings.spawn(async move { Reading::Found(accepted, find.await) });
+    }
+
+    pub(super) fn read(&mut self, reading: Reading) {
+        match reading {
+            Reading::Found(accepted, Ok(page)) => {
+                let now = self.timeline.now();
+                for entry in &page.entries {
+                    self.take_up(entry, item::due(&entry.delivery.progress, &self.timeline));
+                }
+                let last = page.entries.last().map(|entry| entry.key);
+                self.recovery.after = last.or(self.recovery.after);
+                // What was accepted while the page was read may not be on it.
+                self.recovery.is_over = page.next.is_none() && self.recovery.accepted <= accepted;
+                if self.recovery.is_over {
+                    let waiting = self.schedule.waiting();
+                    tracing::debug!(waiting, "all that was in the queue is scheduled");
+                    self.prune_at = Some(now);
+                    std::mem::take(&mut self.after_recovery).into_iter().for_each(|q| self.answer(q));
+                } else {
+                    self.read_on();
+                }
+            }
+            Reading::Found(_, Err(error)) => {
+                tracing::error!(%error, "the queue cannot be read; trying again");
+                self.probe_at = Some(self.timeline.now().saturating_add(AFTER_A_FAILURE_MS));
+            }
+            Reading::Expired(items, entries) => self.expired(items, entries.unwrap_or_default()),
+        }
+    }
+
+    /// Schedules a delivery that was found in the store.
+    pub(super) fn take_up(&mut self, entry: &Entry, due: UnixMs) {
+        let lane = self.lanes.of(&entry.delivery.target, &mut self.schedule);
+        if !self.lanes.is_open(lane) {
+            let (id, target) = (&entry.id, &entry.delivery.target);
+            tracing::warn!(%id, %target, "waits for a target that the configuration does not have");
+        }
+        self.wait_until(due, Item::found(entry, lane, &self.timeline));
+    }
+
+    /// Ends what has waited too long; what the receiver said last is in the store.
+    pub(super) fn end_old(&mut self, now: UnixMs) {
+        let mut old = Vec::new();
+        while old.len() < LARGEST_PAGE
+            && let Some((_, item)) = self.schedule.take_old(now)
+        {
+            self.held = self.held.saturating_sub(item.body_size());
+            old.push(item);
+        }
+        if old.is_empty() {
+            return;
+        }
+        self.ending_old += old.len();
+        let (reads, keys) = (self.reads.clone(), old.iter().map(|item| item.key).collect::<Vec<_>>());
+        let find = async move { reads.run(move |reader| reader.entries(&keys)).await };
+        self.readings.spawn(async move { Reading::Expired(old, find.await) });
+    }
+
+    fn expired(&mut self, items: Vec<Item>, entries: Vec<Entry>) {
+        self.ending_old -= items.len();
+        let mut found: HashMap<DeliveryKey, Entry> = entries.into_iter().map(|e| (e.key, e)).collect();
+        for item in items {
+            let progress = found.remove(&item.key).map(|entry| entry.delivery.progress);
+            let age = self.timeline.now().saturating_sub(item.queued_at) / 1_000;
+            let age = humantime::format_duration(Duration::from_secs(age));
+            let last = match progress {
+                Some(progress) if !progress.detail.is_empty() => Last {
+                    detail: format!(
+                        "{EXPIRED}: not delivered within {age}; the last was: {}",
+                        progress.detail
+                    ),
+                    class: progress.class,
+                    reply: progress.reply,
+                },
+                _ => Last { detail: format!("{EXPIRED}: not delivered within {age}"), ..Last::default() },
+            };
+            self.finish(item, State::Dead, last);
+        }
+    }
+
+    // === forgetting ===
+
+    /// Has the store asked, after a while, what it can forget.
+    pub(super) fn prune_later(&mut self) {
+        let wait = self.limits.keep.min(self.limits.keep_dead).min(BEFORE_PRUNING_MS);
+        self.prune_at.get_or_insert_with(|| self.timeline.now().saturating_add(wait));
+    }
+
+    pub(super) fn prune(&mut self, now: UnixMs) {
+        if self.prune_at.is_some_and(|at| at <= now) && !self.is_pruning {
+            (self.prune_at, self.is_pruning) = (None, true);
+            self.submit(Ticket::Prune, Operation::Prune(self.timeline.wall()));
+        }
+    }
+
+    pub(super) fn pruned(&mut self, result: Result<Done, StoreError>) {
+        self.is_pruning = false;
+        let now = self.timeline.now();
+        let soonest = now.saturating_add(AFTER_A_FAILURE_MS);
+        let next = match result {
+            // There is more: at once, in another small step.
+            Ok(Done::Pruned { next: Some(next) }) if next <= self.timeline.wall() => Some(now),
+            Ok(Done::Pruned { next }) => next.map(|next| self.timeline.of_wall(next).max(soonest)),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::warn!(%error, "the queue cannot forget what has ended; trying again");
+                Some(soonest)
+            }
+        };
+        self.prune_at = self.prune_at.into_iter().chain(next).min();
+    }
+}

@@ -1,0 +1,221 @@
+//! From an attempt's end to where the delivery stands.
+
+use std::sync::Arc;
+
+use tokio::task::{Id, JoinError};
+
+use super::attempt::Attempted;
+use super::item::{Flight, Item, Last};
+use super::{AFTER_A_FAILURE_MS, Dispatch, GUEST_INVALID, GUEST_TRAP, LONGEST_WAIT_MS, Ticket, shortened};
+use crate::alert::Death;
+use crate::clock::UnixMs;
+use crate::contract::{Judgement, Outcome, Verdict};
+use crate::event::Happened;
+use crate::store::{Done, LastReply, Operation, Settlement, State, StoreError};
+
+/// How often the guest may fail a delivery before it is given up.
+const MOST_FAULTS: u32 = 3;
+
+/// How long a delivery waits after the guest failed it, and at least where the guest parks it.
+pub(super) const AFTER_A_FAULT_MS: u64 = 1_000;
+
+/// What happens to a delivery once it is written down where it stands.
+pub(super) enum Then {
+    /// It has ended.
+    End,
+    /// It waits, and somebody may want to know.
+    Wait { due: UnixMs },
+    /// Its next request is due.
+    GoOn,
+}
+
+impl Dispatch {
+    pub(super) fn returned(&mut self, returned: Result<(Id, Attempted), JoinError>) {
+        let (id, attempted) = match returned {
+            Ok((id, attempted)) => (id, attempted),
+            Err(error) => (error.id(), Attempted::Lost(error.to_string())),
+        };
+        let Some(Flight { item, setup }) = self.flying.remove(&id) else { return };
+        self.schedule.finish(item.lane);
+        let now = self.timeline.now();
+        match attempted {
+            Attempted::Exchanged { outcome, parts } => {
+                let (attempt, endpoint) = (item.attempt(now), self.lanes.endpoint(item.lane));
+                let (target, entropy) = (self.lanes.name(item.lane), self.entropy.number());
+                let judged = setup.dispatcher.judge(&target, attempt, &outcome, endpoint, now, entropy);
+                let reply = match outcome {
+                    Outcome::Reply(reply) => Some(LastReply::of(reply.status, &reply.body)),
+                    Outcome::Failed(_) => None,
+                };
+                match judged {
+                    Ok(judgement) => self.follow(item, judgement, reply, parts, now),
+                    Err(fault) => self.fail(item, now, GUEST_TRAP, &fault.to_string()),
+                }
+            }
+            Attempted::Refused(reason) => {
+                let last = Last { detail: shortened(reason), ..Last::default() };
+                self.finish(item, State::Dead, last);
+            }
+            Attempted::Trapped(fault) => self.fail(item, now, GUEST_TRAP, &fault.to_string()),
+            Attempted::Broken(what) => self.fail(item, now, GUEST_INVALID, &what),
+            Attempted::Lost(what) => self.fail(item, now, "attempt-lost", &what),
+            Attempted::Unread(error) => {
+                tracing::error!(id = %item.id, %error, "the notification cannot be read; trying again");
+                self.wait_until(now.saturating_add(AFTER_A_FAILURE_MS), item);
+            }
+            Attempted::Missing => {
+                let target = self.lanes.name(item.lane);
+                tracing::warn!(id = %item.id, %target, "somebody took it out of the queue");
+            }
+        }
+    }
+
+    fn follow(
+        &mut self,
+        mut item: Item,
+        judgement: Judgement,
+        reply: Option<LastReply>,
+        parts: u32,
+        now: UnixMs,
+    ) {
+        self.lanes.remember(item.lane, judgement.endpoint);
+        let (class, detail) = (Some(judgement.class), shortened(judgement.detail));
+        item.faults = 0;
+        match judgement.verdict {
+            Verdict::Delivered => {
+                item.parts = item.parts.saturating_add(1);
+                item.attempts = item.attempts.saturating_add(1);
+                // The next request has its own retries.
+                item.tried = 0;
+                let last = Last { detail, class, reply };
+                if item.parts >= parts {
+                    self.finish(item, State::Delivered, Last { reply: None, ..last });
+                } else {
+                    self.settle(item, Some(now), last, Then::GoOn);
+                }
+            }
+            Verdict::Retry(at) => {
+                item.attempts = item.attempts.saturating_add(1);
+                item.tried = item.tried.saturating_add(1);
+                let due = at.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS));
+                self.wait(item, due, Last { detail, class, reply });
+            }
+            Verdict::Park => {
+                let due = now.saturating_add(AFTER_A_FAULT_MS);
+                self.wait(item, due, Last { detail, class, reply });
+            }
+            Verdict::Dead(reason) => {
+                item.attempts = item.attempts.saturating_add(1);
+                let reason = shortened(reason);
+                let detail =
+                    if detail.is_empty() { reason } else { format!("{reason}; the last was: {detail}") };
+                self.finish(item, State::Dead, Last { detail, class, reply });
+            }
+        }
+    }
+
+    /// The guest failed a delivery: it gets another chance, but not for ever.
+    pub(super) fn fail(&mut self, mut item: Item, now: UnixMs, reason: &str, what: &str) {
+        item.faults = item.faults.saturating_add(1);
+        let target = self.lanes.name(item.lane);
+        tracing::error!(id = %item.id, %target, reason, what, "the guest failed");
+        if item.faults >= MOST_FAULTS {
+            let detail = shortened(format!("{reason}: {what}"));
+            self.finish(item, State::Dead, Last { detail, ..Last::default() });
+        } else {
+            let last = Last { detail: shortened(what.to_owned()), ..Last::default() };
+            self.wait(item, now.saturating_add(AFTER_A_FAULT_MS), last);
+        }
+    }
+
+    fn wait(&mut self, mut item: Item, due: UnixMs, last: Last) {
+        item.state = State::Retrying;
+        self.settle(item, Some(due), last, Then::Wait { due });
+    }
+
+    pub(super) fn finish(&mut self, mut item: Item, state: State, last: Last) {
+        item.state = state;
+        self.settle(item, None, last, Then::End);
+    }
+
+    /// Has it written down where a delivery stands; what follows, follows then.
+    fn settle(&mut self, item: Item, due: Option<UnixMs>, last: Last, then: Then) {
+        let settlement = item.settlement(due, last, &self.timeline);
+        self.settling += 1;
+        self.submit(Ticket::Settle { item, then }, Operation::Settle(settlement));
+    }
+
+    pub(super) fn settled(
+        &mut self,
+        item: Item,
+        then: Then,
+        settlement: Settlement,
+        result: Result<Done, StoreError>,
+    ) {
+        if let Err(error) = result {
+            let ticket = Ticket::Settle { item, then };
+            self.hold_back(ticket, Operation::Settle(settlement), &error);
+            return;
+        }
+        // Unchanged: an attempt to write it down before was said to have failed, and had not; or somebody
+        // changed the file. Either way the store has the last word on it.
+        self.settling -= 1;
+        match then {
+            Then::End => {
+                self.tell_end(&item, &settlement.progress.detail);
+                self.prune_later();
+                if item.state == State::Dead {
+                    self.alert(&item, &settlement.progress.detail);
+                }
+            }
+            Then::Wait { due } => {
+                let (class, detail) = (settlement.progress.class, settlement.progress.detail);
+                self.tell(&item, Happened::Retrying { class, detail, due: self.timeline.by_wall(due) });
+                self.wait_until(due, item);
+            }
+            Then::GoOn => self.wait_until(self.timeline.now(), item),
+        }
+    }
+
+    /// The store cannot be written: nothing begins before this is.
+    pub(super) fn hold_back(&mut self, ticket: Ticket, operation: Operation, error: &StoreError) {
+        if self.unwritten.is_empty() {
+            tracing::error!(%error, "nothing is taken in and nothing sent until the queue can be written");
+        }
+        self.why_broken = Some(error.to_string());
+        self.unwritten.push_back((ticket, operation));
+        self.probe_at = Some(self.timeline.now().saturating_add(AFTER_A_FAILURE_MS));
+    }
+
+    /// Tries the store again.
+    pub(super) fn probe(&mut self, now: UnixMs) {
+        if self.probe_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.probe_at = None;
+        for (ticket, operation) in std::mem::take(&mut self.unwritten) {
+            self.submit(ticket, operation);
+        }
+        self.read_on();
+    }
+
+    /// Why the store cannot be written, where it cannot.
+    pub(super) fn broken(&self) -> Option<String> {
+        let has_unwritten = !self.unwritten.is_empty();
+        self.why_broken.clone().filter(|_| has_unwritten)
+    }
+
+    fn alert(&mut self, item: &Item, detail: &str) {
+        if !self.lanes.is_open(item.lane) {
+            return;
+        }
+        let (target, now) = (self.lanes.name(item.lane), self.timeline.now());
+        let death = Death { target: &target, id: &item.id, detail };
+        let (setup, entropy, at) = (Arc::clone(&self.setup), Arc::clone(&self.entropy), self.timeline.wall());
+        let notice = self.alerts.about(&death, &setup.alerts_to, now, || entropy.id(at));
+        if let Some(mut notice) = notice {
+            notice.at = at;
+            self.take_own(notice);
+        }
+    }
+}

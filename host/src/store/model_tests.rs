@@ -1,0 +1,241 @@
+//! Random operations on every store and on a model that is too simple to be wrong; the file's store is cut off
+//! and opened again between any two groups.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A record as the model keeps it.
+#[derive(Clone, Debug)]
+struct Kept {
+    number: u64,
+    record: Record,
+    /// In their places; those that were forgotten are `None`.
+    deliveries: Vec<Option<Delivery>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Model {
+    records: Vec<Kept>,
+    last: u64,
+    limits: Limits,
+}
+
+impl Model {
+    fn open(&self) -> u64 {
+        let all = self.records.iter().flat_map(|kept| kept.deliveries.iter().flatten());
+        all.filter(|delivery| !delivery.progress.state.has_ended()).count() as u64
+    }
+
+    fn bytes(&self) -> u64 {
+        self.records.iter().map(|kept| kept.record.size()).sum()
+    }
+
+    fn apply(&mut self, operation: &Operation) -> Done {
+        match operation {
+            Operation::Accept(record) => self.accept(record),
+            Operation::Settle(Settlement { key, had_ended, progress }) => {
+                if *had_ended && !progress.state.has_ended() && self.open() >= self.limits.max_messages {
+                    return Done::Full;
+                }
+                let kept = self.records.iter_mut().find(|kept| kept.number == key.record);
+                let delivery = kept.and_then(|kept| kept.deliveries.get_mut(usize::from(key.n))?.as_mut());
+                match delivery.filter(|delivery| delivery.progress.state.has_ended() == *had_ended) {
+                    Some(delivery) => {
+                        delivery.progress = progress.clone();
+                        Done::Settled
+                    }
+                    None => Done::Unchanged,
+                }
+            }
+            Operation::Prune(now) => {
+                let Limits { keep, keep_dead, .. } = self.limits;
+                let end = |at: u64, is_dead: bool| at + if is_dead { keep_dead } else { keep };
+                self.forget(|at, is_dead| end(at, is_dead) <= *now);
+                let ends = self.ends().map(|(at, is_dead)| end(at, is_dead));
+                Done::Pruned { next: ends.min() }
+            }
+            Operation::Limit(limits) => {
+                self.limits = *limits;
+                Done::Limited
+            }
+        }
+    }
+
+    fn accept(&mut self, record: &Record) -> Done {
+        let same_id = |kept: &&Kept| kept.record.notification.id == record.notification.id;
+        let same_key = |kept: &&Kept| {
+            record.idempotency_key.is_some() && kept.record.idempotency_key == record.idempotency_key
+        };
+        let known = self.records.iter().find(same_id).or_else(|| self.records.iter().find(same_key));
+        let level = record.notification.level;
+        let open = record.deliveries.iter().filter(|d| !d.progress.state.has_ended()).count() as u64;
+        if let Some(known) = known {
+            let is_same = say_the_same(&known.record.notification, &record.notification);
+            return Done::Known { id: known.record.notification.id.clone(), is_same };
+        }
+        if open > 0 && !self.limits.has_room(self.open() + open, level) {
+            return Done::Full;
+        }
+        while !self.limits.may_take(self.bytes() + record.size(), level) {
+            let oldest = self.ends_with_keys().filter(|(_, is_dead, _)| !is_dead).min();
+            // What nobody wanted goes after what arrived.
+            let arrived = self.ends_with_keys().filter(|(_, dead, key)| !dead && key.1.is_some()).min();
+            let Some((_, _, key)) = arrived.or(oldest) else { return Done::Full };
+            self.forget_one(key);
+        }
+        self.last += 1;
+        let deliveries = record.deliveries.iter().cloned().map(Some).collect();
+        self.records.push(Kept { number: self.last, record: record.clone(), deliveries });
+        Done::Accepted(self.last)
+    }
+
+    /// What has ended: when, whether it is dead, and where it is.
+    fn ends_with_keys(&self) -> impl Iterator<Item = (u64, bool, (u64, Option<usize>))> {
+        self.records.iter().flat_map(|kept| {
+            let ended = kept.deliveries.iter().enumerate().filter_map(|(n, delivery)| {
+                let progress = &delivery.as_ref()?.progress;
+                Some((progress.ended_at?, progress.state == State::Dead, (kept.number, Some(n))))
+            });
+            let unmatched = kept.record.deliveries.is_empty();
+            ended.chain(unmatched.then_some((kept.record.notification.at, false, (kept.number, None))))
+        })
+    }
+
+    fn ends(&self) -> impl Iterator<Item = (u64, bool)> {
+        self.ends_with_keys().map(|(at, is_dead, _)| (at, is_dead))
+    }
+
+    fn forget(&mut self, which: impl Fn(u64, bool) -> bool) {
+        let keys: Vec<_> =
+            self.ends_with_keys().filter(|(at, dead, _)| which(*at, *dead)).map(|(_, _, key)| key).collect();
+        keys.into_iter().for_each(|key| self.forget_one(key));
+    }
+
+    fn forget_one(&mut self, (number, n): (u64, Option<usize>)) {
+        let Some(place) = self.records.iter().position(|kept| kept.number == number) else { return };
+        if let Some(n) = n {
+            self.records[place].deliveries[n] = None;
+        }
+        if self.records[place].deliveries.iter().all(Option::is_none) {
+            self.records.remove(place);
+        }
+    }
+}
+
+const NOW: UnixMs = 1_000_000;
+
+fn accepts() -> impl Strategy<Value = Operation> {
+    let level = prop::sample::select(Level::ALL.as_slice());
+    let parts = (0..8_u8, prop::option::of(0..4_u8), 0..2_u8, level, 0..3_usize, 0..50_u64);
+    parts.prop_map(|(id, key, title, level, targets, at)| {
+        let notification = Notification {
+            id: format!("id-{id}"),
+            at: NOW + at,
+            ..Notification::new(level, format!("title {title}"))
+        };
+        let deliveries = (0..targets).map(|n| Delivery::queued(format!("t{n}"), NOW + at)).collect();
+        let idempotency_key = key.map(|key| format!("key-{key}"));
+        Operation::Accept(Record { notification: Arc::new(notification), idempotency_key, deliveries })
+    })
+}
+
+fn settlements() -> impl Strategy<Value = Operation> {
+    let state = prop::sample::select(State::ALL.as_slice());
+    let parts = (0..10_u64, 0..3_u16, any::<bool>(), state, 0..50_u64);
+    parts.prop_map(|(record, n, had_ended, state, at)| {
+        let ended_at = state.has_ended().then_some(NOW + at);
+        let progress = Progress { state, ended_at, ..Progress::queued(NOW) };
+        Operation::Settle(Settlement { key: DeliveryKey { record, n }, had_ended, progress })
+    })
+}
+
+fn operations() -> impl Strategy<Value = Operation> {
+    let limits = (1..8_u64, 1..12_u64, 0..40_u64, 0..80_u64);
+    let limits = limits.prop_map(|(messages, records, keep, keep_dead)| {
+        Operation::Limit(Limits {
+            max_messages: messages,
+            max_bytes: records * 700,
+            reserve_for: Level::Error,
+            keep,
+            keep_dead,
+        })
+    });
+    prop_oneof![
+        6 => accepts(),
+        6 => settlements(),
+        1 => (0..150_u64).prop_map(|passed| Operation::Prune(NOW + passed)),
+        1 => limits,
+    ]
+}
+
+/// A group of operations, and whether the store is cut off after it.
+fn groups() -> impl Strategy<Value = Vec<(Vec<Operation>, bool)>> {
+    prop::collection::vec((prop::collection::vec(operations(), 1..6), prop::bool::weighted(0.2)), 1..20)
+}
+
+fn compare(store: &dyn Store, model: &Model) -> Result<(), TestCaseError> {
+    let mut reader = store.reader();
+    for kept in &model.records {
+        let expected =
+            Record { deliveries: kept.deliveries.iter().flatten().cloned().collect(), ..kept.record.clone() };
+        prop_assert_eq!(reader.find(&kept.record.notification.id).unwrap(), Some(expected));
+    }
+    let usage = reader.usage().unwrap();
+    prop_assert_eq!((usage.open, usage.bytes), (model.open(), model.bytes()));
+    let listed = reader.list(&Query { limit: 1_000, ..Query::default() }).unwrap().entries;
+    let kept = model.records.iter().flat_map(|kept| {
+        let places = (0..).zip(&kept.deliveries);
+        places.filter(|(_, d)| d.is_some()).map(|(n, _)| DeliveryKey { record: kept.number, n })
+    });
+    prop_assert_eq!(listed.iter().map(|e| e.key).collect::<Vec<_>>(), kept.collect::<Vec<_>>());
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn a_store_in_memory_does_as_the_model(groups in groups()) {
+        let (mut store, mut model) = (MemoryStore::default(), Model::default());
+        model.limits = store.limits();
+        for (operations, _) in groups {
+            let done: Vec<Done> = operations.iter().map(|operation| model.apply(operation)).collect();
+            prop_assert_eq!(store.commit(&operations).unwrap(), done);
+            compare(&store, &model)?;
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn a_store_in_a_file_does_as_the_model_whenever_it_is_cut_off(groups in groups(), garbage: Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut path = folder.path().join("first.db");
+        let (mut store, mut model) = (SqliteStore::open(&path).unwrap(), Model::default());
+        for (n, (operations, is_cut_off)) in groups.into_iter().enumerate() {
+            let done: Vec<Done> = operations.iter().map(|operation| model.apply(operation)).collect();
+            prop_assert_eq!(store.commit(&operations).unwrap(), done);
+            if is_cut_off {
+                path = image(&path, &folder.path().join(format!("{n}.db")), &garbage);
+                store = SqliteStore::open(&path).unwrap();
+                store.commit(&[Operation::Limit(model.limits)]).unwrap();
+            }
+            compare(&store, &model)?;
+        }
+    }
+}
+
+/// What is on disk at this instant, while the store is open, and behind it what was being written: nobody was
+/// told that this is there.
+fn image(path: &Path, to: &Path, garbage: &[u8]) -> PathBuf {
+    std::fs::copy(path, to).unwrap();
+    let log = |path: &Path| PathBuf::from(format!("{}-wal", path.display()));
+    let mut written = std::fs::read(log(path)).unwrap_or_default();
+    written.extend_from_slice(garbage);
+    std::fs::write(log(to), written).unwrap();
+    to.to_owned()
+}

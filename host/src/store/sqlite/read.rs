@@ -1,0 +1,222 @@
+//! Reading, beside whoever writes: in WAL mode neither waits for the other.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql};
+
+use super::{broken, rows};
+use crate::contract::{Level, Notification};
+use crate::store::{Count, DeliveryKey, Entry, Page, Query, Reader, Record, State, StoreError, Usage};
+
+/// How long a connection waits for another one's short lock.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The columns of an entry: [`entry`] reads them.
+fn entry_columns() -> String {
+    let delivery = rows::DELIVERY.split(", ").map(|column| format!("d.{column}"));
+    let delivery: Vec<String> = delivery.collect();
+    format!("d.notification, d.n, m.id, m.level, m.title, m.accepted_at, {}", delivery.join(", "))
+}
+
+/// Reads a queue's file. Needs no lock, changes nothing, and opens the file anew after an error.
+pub struct SqliteReader {
+    path: PathBuf,
+    connection: Option<Connection>,
+}
+
+impl SqliteReader {
+    /// Reads the file at a path, from the first call on.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, connection: None }
+    }
+
+    fn run<T>(&mut self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => open(&self.path).map_err(|error| broken(&error))?,
+        };
+        let answer = read(&connection).map_err(|error| broken(&error))?;
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+}
+
+/// Opens for writing, so that what a process left in the log that was killed can be read, and then writes
+/// nothing.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+impl Reader for SqliteReader {
+    fn notification(&mut self, record: u64) -> Result<Option<Arc<Notification>>, StoreError> {
+        self.run(|connection| {
+            let sql = format!("SELECT {} FROM notification WHERE seq = ?1", rows::NOTIFICATION);
+            let mut select = connection.prepare_cached(&sql)?;
+            let found = select.query_row([rows::number(record)], rows::notification).optional()?;
+            Ok(found.map(|(notification, _)| notification))
+        })
+    }
+
+    fn find(&mut self, id: &str) -> Result<Option<Record>, StoreError> {
+        self.run(|connection| {
+            // One transaction, so that both see the same.
+            let whole = connection.unchecked_transaction()?;
+            let sql = format!("SELECT {}, seq FROM notification WHERE id = ?1", rows::NOTIFICATION);
+            let read = |row: &rusqlite::Row<'_>| Ok((rows::notification(row)?, row.get::<_, i64>(10)?));
+            let found = whole.prepare_cached(&sql)?.query_row([id], read).optional()?;
+            let Some(((notification, idempotency_key), number)) = found else { return Ok(None) };
+            let sql = format!("SELECT {} FROM delivery WHERE notification = ?1 ORDER BY n", rows::DELIVERY);
+            let mut select = whole.prepare_cached(&sql)?;
+            let deliveries = select.query_map([number], |row| rows::delivery(row, 0))?;
+            let deliveries = deliveries.collect::<Result<_, _>>()?;
+            Ok(Some(Record { notification, idempotency_key, deliveries }))
+        })
+    }
+
+    fn entries(&mut self, keys: &[DeliveryKey]) -> Result<Vec<Entry>, StoreError> {
+        self.run(|connection| {
+            let whole = connection.unchecked_transaction()?;
+            let sql = format!(
+                "SELECT {} FROM delivery d JOIN notification m ON m.seq = d.notification \
+                 WHERE d.notification = ?1 AND d.n = ?2",
+                entry_columns()
+            );
+            let mut select = whole.prepare_cached(&sql)?;
+            let find = |key: &DeliveryKey| {
+                select.query_row((rows::number(key.record), key.n), entry).optional().transpose()
+            };
+            keys.iter().filter_map(find).collect()
+        })
+    }
+
+    fn list(&mut self, query: &Query) -> Result<Page, StoreError> {
+        let limit = query.page();
+        let mut entries: Vec<Entry> = self.run(|connection| {
+            let tail = format!("ORDER BY d.notification, d.n LIMIT {}", limit + 1);
+            select(connection, query, &entry_columns(), &tail, |rows| rows.mapped(entry).collect())
+        })?;
+        let has_more = limit < entries.len();
+        entries.truncate(limit);
+        let next = entries.last().map(|entry| entry.key).filter(|_| has_more);
+        Ok(Page { entries, next })
+    }
+
+    fn count(&mut self, query: &Query) -> Result<u64, StoreError> {
+        let whole = Query { after: None, ..query.clone() };
+        self.run(|connection| {
+            let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+            select(connection, &whole, "count(*)", "", |rows| {
+                Ok(rows.mapped(count).next().transpose()?.map_or(0, rows::positive))
+            })
+        })
+    }
+
+    fn usage(&mut self) -> Result<Usage, StoreError> {
+        self.run(|connection| {
+            let whole = connection.unchecked_transaction()?;
+            let number = |sql: &str| whole.query_row(sql, [], |row| row.get(0)).map(rows::positive);
+            let pragma = |name| whole.pragma_query_value(None, name, |row| row.get(0)).map(rows::positive);
+            let mut select = whole.prepare_cached(
+                "SELECT target, state, count(*), min(queued_at) FROM delivery GROUP BY target, state",
+            )?;
+            let count = |row: &rusqlite::Row<'_>| {
+                let state = State::parse(&row.get::<_, String>(1)?).unwrap_or(State::Dropped);
+                let (deliveries, oldest) = (rows::positive(row.get(2)?), rows::positive(row.get(3)?));
+                Ok(Count { target: row.get(0)?, state, deliveries, oldest })
+            };
+            let mut targets: Vec<Count> = select.query_map([], count)?.collect::<Result<_, _>>()?;
+            let place = |state| State::ALL.iter().position(|other| *other == state);
+            targets.sort_by(|a, b| (&a.target, place(a.state)).cmp(&(&b.target, place(b.state))));
+            Ok(Usage {
+                open: number("SELECT open FROM tally")?,
+                bytes: number("SELECT bytes FROM tally")?,
+                file_bytes: pragma("page_count")?.saturating_mul(pragma("page_size")?),
+                targets,
+            })
+        })
+    }
+}
+
+/// Runs a query over deliveries and their notifications.
+fn select<T>(
+    connection: &Connection,
+    query: &Query,
+    columns: &str,
+    tail: &str,
+    read: impl FnOnce(rusqlite::Rows<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let mut conditions = vec![states(&query.states), levels(query.level)];
+    let mut values: Vec<(&str, &dyn ToSql)> = Vec::new();
+    let (target, since) = (&query.target, query.since.map(rows::number));
+    if query.id.is_some() {
+        conditions.push("m.id = :id".to_owned());
+        values.push((":id", &query.id));
+    }
+    if target.is_some() {
+        conditions.push("d.target = :target".to_owned());
+        values.push((":target", target));
+    }
+    if since.is_some() {
+        conditions.push("coalesce(d.ended_at, d.tried_at, d.queued_at) >= :since".to_owned());
+        values.push((":since", &since));
+    }
+    if query.reason.is_some() {
+        conditions.push("instr(d.detail, :reason) > 0".to_owned());
+        values.push((":reason", &query.reason));
+    }
+    let after = query.after.map(|key| (rows::number(key.record), key.n));
+    if let Some((record, n)) = &after {
+        conditions.push("(d.notification, d.n) > (:record, :n)".to_owned());
+        values.extend([(":record", record as &dyn ToSql), (":n", n)]);
+    }
+    conditions.retain(|condition| !condition.is_empty());
+    let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
+    let sql = format!(
+        "SELECT {columns} FROM delivery d JOIN notification m ON m.seq = d.notification \
+         WHERE {conditions} {tail}"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query(values.as_slice())?;
+    read(rows)
+}
+
+/// A condition on the state, in the words of the index that serves it.
+fn states(states: &[State]) -> String {
+    let names = |states: &[State]| {
+        let names: Vec<String> = states.iter().map(|state| format!("'{}'", state.name())).collect();
+        names.join(", ")
+    };
+    match states {
+        [] => String::new(),
+        [State::Dead] => "d.state = 'dead'".to_owned(),
+        open if open.iter().all(|state| !state.has_ended()) => {
+            format!("d.ended_at IS NULL AND d.state IN ({})", names(open))
+        }
+        some => format!("d.state IN ({})", names(some)),
+    }
+}
+
+fn levels(least: Option<Level>) -> String {
+    let Some(least) = least else { return String::new() };
+    let levels = Level::ALL.into_iter().filter(|level| *level as u8 >= least as u8);
+    let names: Vec<String> = levels.map(|level| format!("'{}'", level.name())).collect();
+    format!("m.level IN ({})", names.join(", "))
+}
+
+fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        key: rows::key(row, 0)?,
+        id: row.get(2)?,
+        level: rows::level(row, 3)?,
+        title: row.get(4)?,
+        at: rows::positive(row.get(5)?),
+        delivery: rows::delivery(row, 6)?,
+    })
+}

@@ -1,0 +1,339 @@
+//! The operations, each a few statements within the transaction of its group.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::rows;
+use crate::clock::UnixMs;
+use crate::store::record::{Delivery, LastReply, Progress, Record, Settlement};
+use crate::store::{Done, Limits, Operation, say_the_same};
+
+/// How many deliveries are forgotten in one step.
+const STEP: u32 = 256;
+
+/// How many free pages are given back to the file system in one step.
+const PAGES: u32 = 256;
+
+/// What counts against the limits, and the number of the last record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Tally {
+    pub(super) last: u64,
+    pub(super) open: u64,
+    pub(super) bytes: u64,
+}
+
+impl Tally {
+    /// As the file has it.
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        connection.query_row("SELECT last, open, bytes FROM tally", [], |row| {
+            let number = |column| Ok::<_, rusqlite::Error>(rows::positive(row.get(column)?));
+            Ok(Self { last: number(0)?, open: number(1)?, bytes: number(2)? })
+        })
+    }
+
+    /// Writes it down where it is not what the file has.
+    pub(super) fn write_over(&self, before: &Self, connection: &Connection) -> rusqlite::Result<()> {
+        if self == before {
+            return Ok(());
+        }
+        let Self { last, open, bytes } = *self;
+        let mut update = connection.prepare_cached("UPDATE tally SET last = ?1, open = ?2, bytes = ?3")?;
+        update.execute([rows::number(last), rows::number(open), rows::number(bytes)]).map(drop)
+    }
+}
+
+/// Does one operation.
+pub(super) fn apply(
+    transaction: &Transaction<'_>,
+    operation: &Operation,
+    tally: &mut Tally,
+    limits: &mut Limits,
+) -> rusqlite::Result<Done> {
+    match operation {
+        Operation::Accept(record) => accept(transaction, record, tally, limits),
+        Operation::Settle(settlement) => settle(transaction, settlement, tally, limits),
+        Operation::Prune(now) => prune(transaction, *now, tally, limits),
+        Operation::Limit(new) => {
+            *limits = *new;
+            Ok(Done::Limited)
+        }
+    }
+}
+
+/// Removes records that were written but never acknowledged.
+pub(super) fn remove_after(connection: &Connection, last: u64) -> rusqlite::Result<()> {
+    let whole = connection.unchecked_transaction()?;
+    let after = [rows::number(last)];
+    let number = |sql: &str| whole.query_row(sql, after, |row| row.get::<_, i64>(0));
+    let open = number("SELECT count(*) FROM delivery WHERE notification > ?1 AND ended_at IS NULL")?;
+    let bytes = number("SELECT coalesce(sum(size), 0) FROM notification WHERE seq > ?1")?;
+    whole.execute("DELETE FROM delivery WHERE notification > ?1", after)?;
+    whole.execute("DELETE FROM notification WHERE seq > ?1", after)?;
+    let tally = "UPDATE tally SET last = ?1, open = open - ?2, bytes = bytes - ?3";
+    whole.execute(tally, [rows::number(last), open, bytes])?;
+    whole.commit()
+}
+
+// === accept ===
+
+fn accept(
+    transaction: &Transaction<'_>,
+    record: &Record,
+    tally: &mut Tally,
+    limits: &Limits,
+) -> rusqlite::Result<Done> {
+    let notification = &record.notification;
+    let open = record.deliveries.iter().filter(|d| !d.progress.state.has_ended()).count() as u64;
+    let size = record.size();
+    let has_room = open == 0 || limits.has_room(tally.open + open, notification.level);
+    if !has_room || !limits.may_take(tally.bytes + size, notification.level) {
+        // Nothing makes room for what is there already.
+        if let Some(known) = known(transaction, record)? {
+            return Ok(known);
+        }
+        if !has_room || !make_room(transaction, size, record, tally, limits)? {
+            return Ok(Done::Full);
+        }
+    }
+    let number = tally.last + 1;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO notification (seq, id, idempotency_key, accepted_at, level, title, body, color, \
+         recipients, tags, link, size, is_unmatched) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
+    )?;
+    let inserted = insert.execute(params![
+        rows::number(number),
+        notification.id,
+        record.idempotency_key,
+        rows::number(notification.at),
+        notification.level.name(),
+        notification.title,
+        rows::body_out(&notification.body),
+        notification.color,
+        rows::list_out(&notification.to),
+        rows::list_out(&notification.tags),
+        notification.link,
+        rows::number(size),
+        record.deliveries.is_empty(),
+    ])?;
+    if inserted == 0 {
+        return Ok(known(transaction, record)?.unwrap_or(Done::Full));
+    }
+    for (n, delivery) in (0_u16..).zip(&record.deliveries) {
+        insert_delivery(transaction, number, n, delivery)?;
+    }
+    tally.last = number;
+    tally.open += open;
+    tally.bytes += size;
+    Ok(Done::Accepted(number))
+}
+
+/// The record that has a record's id or idempotency key already.
+fn known(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<Option<Done>> {
+    let id = Some(&record.notification.id);
+    for (column, value) in [("id", id), ("idempotency_key", record.idempotency_key.as_ref())] {
+        let Some(value) = value else { continue };
+        let sql = format!("SELECT {} FROM notification WHERE {column} = ?1", rows::NOTIFICATION);
+        let mut select = transaction.prepare_cached(&sql)?;
+        if let Some((known, _)) = select.query_row([value], rows::notification).optional()? {
+            let is_same = say_the_same(&known, &record.notification);
+            return Ok(Some(Done::Known { id: known.id.clone(), is_same }));
+        }
+    }
+    Ok(None)
+}
+
+fn insert_delivery(
+    transaction: &Transaction<'_>,
+    record: u64,
+    n: u16,
+    delivery: &Delivery,
+) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO delivery (notification, n, target, state, attempts, queued_at, due_at, ended_at, \
+         detail, tried, parts, faults) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?;
+    let Delivery { target, progress } = delivery;
+    insert.execute(params![
+        rows::number(record),
+        n,
+        target,
+        progress.state.name(),
+        progress.attempts,
+        rows::number(progress.queued_at),
+        progress.due_at.map(rows::number),
+        progress.ended_at.map(rows::number),
+        progress.detail,
+        progress.tried,
+        progress.parts,
+        progress.faults,
+    ])?;
+    Ok(())
+}
+
+// === settle ===
+
+fn settle(
+    transaction: &Transaction<'_>,
+    settlement: &Settlement,
+    tally: &mut Tally,
+    limits: &Limits,
+) -> rusqlite::Result<Done> {
+    let Settlement { key, had_ended, progress } = settlement;
+    let has_ended = progress.state.has_ended();
+    if *had_ended && !has_ended && tally.open >= limits.max_messages {
+        return Ok(Done::Full);
+    }
+    let mut update = transaction.prepare_cached(
+        "UPDATE delivery SET state = ?3, attempts = ?4, queued_at = ?5, due_at = ?6, first_tried_at = ?7, \
+         tried_at = ?8, ended_at = ?9, class = ?10, detail = ?11, status = ?12, reply = ?13, tried = ?14, \
+         parts = ?15, faults = ?16 WHERE notification = ?1 AND n = ?2 AND (ended_at IS NOT NULL) = ?17",
+    )?;
+    let Progress { state, attempts, detail, class, reply, queued_at, .. } = progress;
+    let (status, body) = reply.as_ref().map(|LastReply { status, body }| (status, body)).unzip();
+    let updated = update.execute(params![
+        rows::number(key.record),
+        key.n,
+        state.name(),
+        attempts,
+        rows::number(*queued_at),
+        progress.due_at.map(rows::number),
+        progress.first_tried_at.map(rows::number),
+        progress.tried_at.map(rows::number),
+        progress.ended_at.map(rows::number),
+        class.map(crate::contract::Class::name),
+        detail,
+        status,
+        body,
+        progress.tried,
+        progress.parts,
+        progress.faults,
+        had_ended,
+    ])?;
+    if updated == 0 {
+        return Ok(Done::Unchanged);
+    }
+    tally.open += u64::from(*had_ended && !has_ended);
+    tally.open -= u64::from(!*had_ended && has_ended);
+    Ok(Done::Settled)
+}
+
+// === prune ===
+
+fn prune(
+    transaction: &Transaction<'_>,
+    now: UnixMs,
+    tally: &mut Tally,
+    limits: &Limits,
+) -> rusqlite::Result<Done> {
+    let Limits { keep, keep_dead, .. } = *limits;
+    let forgotten = forget(transaction, Which::Ended, now.checked_sub(keep), STEP, tally)?
+        + forget(transaction, Which::Dead, now.checked_sub(keep_dead), STEP, tally)?
+        + forget_unmatched(transaction, now.checked_sub(keep), STEP, tally)?;
+    let has_shrunk = give_back(transaction)?;
+    if STEP <= forgotten || has_shrunk {
+        return Ok(Done::Pruned { next: Some(now) });
+    }
+    let first = |sql: &str, keep: u64| -> rusqlite::Result<Option<UnixMs>> {
+        let at: Option<i64> = transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+        Ok(at.map(|at| rows::positive(at).saturating_add(keep)))
+    };
+    let ended = "SELECT min(ended_at) FROM delivery WHERE state IN ('delivered', 'dropped')";
+    let dead = "SELECT min(ended_at) FROM delivery WHERE state = 'dead'";
+    let unmatched = "SELECT min(accepted_at) FROM notification WHERE is_unmatched = 1";
+    let next = [first(ended, keep)?, first(dead, keep_dead)?, first(unmatched, keep)?];
+    Ok(Done::Pruned { next: next.into_iter().flatten().min() })
+}
+
+/// Which deliveries are forgotten.
+#[derive(Clone, Copy)]
+enum Which {
+    Ended,
+    Dead,
+}
+
+/// Forgets deliveries that ended at this instant or before, the oldest first, and the records of which nothing
+/// is left. Returns how many.
+fn forget(
+    transaction: &Transaction<'_>,
+    which: Which,
+    until: Option<UnixMs>,
+    most: u32,
+    tally: &mut Tally,
+) -> rusqlite::Result<u32> {
+    let Some(until) = until else { return Ok(0) };
+    let sql = match which {
+        Which::Ended => {
+            "DELETE FROM delivery WHERE (notification, n) IN (SELECT notification, n FROM delivery \
+             WHERE state IN ('delivered', 'dropped') AND ended_at <= ?1 \
+             ORDER BY ended_at, notification, n LIMIT ?2) RETURNING notification"
+        }
+        Which::Dead => {
+            "DELETE FROM delivery WHERE (notification, n) IN (SELECT notification, n FROM delivery \
+             WHERE state = 'dead' AND ended_at <= ?1 ORDER BY ended_at LIMIT ?2) RETURNING notification"
+        }
+    };
+    let mut delete = transaction.prepare_cached(sql)?;
+    let records = delete.query_map(params![rows::number(until), most], |row| row.get(0))?;
+    let records: Vec<i64> = records.collect::<Result<_, _>>()?;
+    for record in &records {
+        let empty = "DELETE FROM notification WHERE seq = ?1 AND NOT EXISTS \
+             (SELECT 1 FROM delivery WHERE notification = ?1) RETURNING size";
+        let mut delete = transaction.prepare_cached(empty)?;
+        let size: Option<i64> = delete.query_row([record], |row| row.get(0)).optional()?;
+        tally.bytes -= size.map_or(0, rows::positive).min(tally.bytes);
+    }
+    Ok(u32::try_from(records.len()).unwrap_or(most))
+}
+
+/// As [`forget`], for records that no target wanted.
+fn forget_unmatched(
+    transaction: &Transaction<'_>,
+    until: Option<UnixMs>,
+    most: u32,
+    tally: &mut Tally,
+) -> rusqlite::Result<u32> {
+    let Some(until) = until else { return Ok(0) };
+    let mut delete = transaction.prepare_cached(
+        "DELETE FROM notification WHERE seq IN (SELECT seq FROM notification WHERE is_unmatched = 1 \
+         AND accepted_at <= ?1 ORDER BY accepted_at, seq LIMIT ?2) RETURNING size",
+    )?;
+    let sizes = delete.query_map(params![rows::number(until), most], |row| row.get(0))?;
+    let mut count = 0;
+    for size in sizes {
+        tally.bytes -= rows::positive(size?).min(tally.bytes);
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// Makes room for a record, where what is kept for look-ups only leaves any.
+fn make_room(
+    transaction: &Transaction<'_>,
+    size: u64,
+    record: &Record,
+    tally: &mut Tally,
+    limits: &Limits,
+) -> rusqlite::Result<bool> {
+    while !limits.may_take(tally.bytes.saturating_add(size), record.notification.level) {
+        let forgotten = match forget(transaction, Which::Ended, Some(UnixMs::MAX), 1, tally)? {
+            0 => forget_unmatched(transaction, Some(UnixMs::MAX), 1, tally)?,
+            some => some,
+        };
+        if forgotten == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Gives free pages back to the file system where they are more than a quarter of the file and worth it;
+/// otherwise what comes next takes them. Whether it did.
+fn give_back(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
+    let pages = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (free, all) = (pages("freelist_count")?, pages("page_count")?);
+    if free < i64::from(PAGES) || free < all / 4 {
+        return Ok(false);
+    }
+    transaction.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    Ok(true)
+}

@@ -1,94 +1,10 @@
 //! The daemon: what it takes, what it refuses, and how it ends.
 
-use std::net::SocketAddr;
-use std::process::Stdio;
-
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::io::AsyncWriteExt;
 
-use crate::command_line;
+use crate::daemon::Daemon;
 use crate::scripted::{Receiver, hang, reply};
-
-/// A running daemon; dropping it ends the process.
-struct Daemon {
-    child: Child,
-    address: SocketAddr,
-    said: Lines<BufReader<ChildStderr>>,
-}
-
-/// What the daemon answered.
-struct Answer {
-    status: u16,
-    head: String,
-    json: Value,
-}
-
-impl Daemon {
-    async fn start(yaml: &str, name: &str, arguments: &[&str]) -> Self {
-        let config = command_line::file(name, yaml);
-        let mut command = Command::from(command_line::nuncio());
-        command.arg("serve").arg("-c").arg(config).args(["--listen", "127.0.0.1:0"]).args(arguments);
-        if !arguments.contains(&"--queue") {
-            command.args(["--queue", "memory"]);
-        }
-        command.stdin(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn().expect("the binary starts");
-        let mut said = BufReader::new(child.stderr.take().expect("it has an error output")).lines();
-        let first = said.next_line().await.expect("it says UTF-8").expect("it says where it listens");
-        let address = first.strip_prefix("nuncio listens on http://").and_then(|rest| rest.split_once(','));
-        let (address, _) = address.unwrap_or_else(|| panic!("{first}"));
-        Self { child, address: address.parse().expect("it listens on an address"), said }
-    }
-
-    async fn exchange(&self, request: &[u8]) -> Answer {
-        let mut stream = TcpStream::connect(self.address).await.expect("it listens");
-        // A request that is refused early may not be read to its end.
-        let _ = stream.write_all(request).await;
-        let mut reply = Vec::new();
-        let _ = stream.read_to_end(&mut reply).await;
-        let reply = String::from_utf8(reply).expect("it answers UTF-8");
-        let (head, body) = reply.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {reply:?}"));
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        Answer { status, head: head.to_lowercase(), json: serde_json::from_str(body).unwrap_or_default() }
-    }
-
-    async fn post(&self, body: &[u8]) -> Answer {
-        self.post_with("content-type: application/json\r\n", body).await
-    }
-
-    async fn post_with(&self, headers: &str, body: &[u8]) -> Answer {
-        let head = format!(
-            "POST /v1/notifications HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
-            body.len()
-        );
-        self.exchange(&[head.as_bytes(), body].concat()).await
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        self.exchange(
-            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes(),
-        )
-        .await
-    }
-
-    /// Asks it to end, and returns its exit status and its last word.
-    async fn terminate(self) -> (Option<i32>, String) {
-        let id = self.child.id().expect("it runs").to_string();
-        let killed = Command::new("kill").args(["-TERM", &id]).status().await.expect("kill starts");
-        assert!(killed.success());
-        self.end().await
-    }
-
-    async fn end(mut self) -> (Option<i32>, String) {
-        let mut last = String::new();
-        while let Ok(Some(line)) = self.said.next_line().await {
-            last = line;
-        }
-        (self.child.wait().await.expect("it ends").code(), last)
-    }
-}
 
 fn targets(receiver: &Receiver) -> String {
     format!("targets:\n  - {{name: phone, provider: ntfy, url: \"{}\", topic: t}}\n", receiver.url("/"))

@@ -4,6 +4,9 @@
 //! Contents:
 //!
 //! - `delivery`: from hand-in to the end: retries, limits, lanes, shutdown, faults.
+//! - `queue`: what waits: restarts, repeats, bounds, age, steering, reloading, clocks that jump, a disk that
+//!   fails.
+//! - `crash`: the daemon killed at every moment, a full disk, two daemons on one file.
 //! - `godoxy`: a GoDoxy configuration as it is, against receivers that check everything.
 //! - `config`: configurations that are wrong, each with the line and the hint.
 //! - `brain`: a brain that misbehaves in every way, and bytes that are no brain.
@@ -23,11 +26,14 @@
 mod brain;
 mod command_line;
 mod config;
+mod crash;
+mod daemon;
 mod delivery;
 mod egress;
 mod godoxy;
 mod golden;
 mod ingest;
+mod queue;
 mod readme;
 mod scripted;
 mod stage;

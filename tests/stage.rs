@@ -69,6 +69,12 @@ impl Stage {
         waits
     }
 
+    /// Steps until nothing is left, where something is under way that its deadline ends, this long after now.
+    pub async fn drive_past(&self, deadline: Duration) {
+        self.clock.advance(deadline);
+        self.drive().await;
+    }
+
     /// What became of a notification at each target.
     pub async fn deliveries(&self, id: &str) -> Vec<Delivery> {
         self.nuncio.find(id).await.expect("the store answers").expect("the notification is known").deliveries

@@ -144,8 +144,9 @@ pub(crate) struct Dispatch {
     accepting: (usize, usize),
     /// How many deliveries wait until it is written down where they stand.
     settling: usize,
-    /// What could not be written, and why.
+    /// What could not be written.
     unwritten: VecDeque<(Ticket, Operation)>,
+    /// Why the store cannot be written, until something is written again.
     why_broken: Option<String>,
     probe_at: Option<UnixMs>,
     readings: JoinSet<Reading>,
@@ -299,6 +300,9 @@ impl Dispatch {
 
     fn written(&mut self, written: Written<Ticket>) {
         let Written { ticket, operation, result } = written;
+        if result.is_ok() && self.why_broken.take().is_some() {
+            tracing::info!("the queue can be written again");
+        }
         match (ticket, operation) {
             (Ticket::Accept(accepting), Operation::Accept(record)) => {
                 self.accepted(accepting, record, result);
@@ -328,7 +332,8 @@ impl Dispatch {
                 let _ = reply.send(Stats {
                     waiting: self.schedule.waiting() as u64,
                     in_flight: in_flight as u64,
-                    is_storing: self.unwritten.is_empty(),
+                    is_recovering: !self.recovery.is_over(),
+                    is_storing: self.is_storing(),
                     ..self.stats
                 });
             }
@@ -356,7 +361,7 @@ impl Dispatch {
 
     fn next_due(&self) -> Option<UnixMs> {
         let due = [self.schedule.next_due(), self.schedule.next_old()].into_iter().flatten().min();
-        if self.unwritten.is_empty() { due } else { self.probe_at }
+        if self.is_storing() { due } else { self.probe_at }
     }
 
     fn tell_idle(&mut self) {

@@ -43,9 +43,9 @@ pub const MAX_REPLY: usize = 64 * 1024;
 /// How much a status line and its headers may take, in bytes; at most 100 headers fit, hyper's own limit.
 const MAX_REPLY_HEAD: usize = 64 * 1024;
 
-/// How many idle connections are kept for an origin: as many as a burst uses at a time, or a burst would
-/// make a new one for nearly every request.
-const MAX_IDLE: usize = 32;
+/// How many idle connections are kept for an origin: as many as requests may be under way in all, or a burst
+/// would make a new one for nearly every request.
+const MAX_IDLE: usize = 256;
 
 /// How long an idle connection is kept, in real time: shorter than common servers do (nginx: 75 s), so that
 /// it is this side which closes, and no request meets a connection that is closing.

@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc as tokio_mpsc;
 
+use crate::crash;
 use crate::store::{Done, Operation, Store, StoreError};
 
 /// How many operations share a commit at most.
@@ -129,6 +130,9 @@ fn write<T>(
 
 fn commit<T>(store: &mut dyn Store, group: Vec<(T, Operation)>) -> Vec<Written<T>> {
     let (tickets, operations): (Vec<T>, Vec<Operation>) = group.into_iter().unzip();
+    if operations.iter().any(|operation| matches!(operation, Operation::Settle(_))) {
+        crash::at("before-settle");
+    }
     let results = match store.commit(&operations) {
         Ok(done) => done.into_iter().map(Ok).collect(),
         Err(error) => vec![Err(error); operations.len()],

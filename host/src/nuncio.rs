@@ -101,6 +101,8 @@ pub struct Stats {
     pub waiting: u64,
     /// Deliveries of which an attempt is under way, or has ended and is being written down.
     pub in_flight: u64,
+    /// Whether what was in the queue at the start is still being read; it is not all counted yet.
+    pub is_recovering: bool,
     /// Whether the queue can be written; while it cannot, nothing is taken in and nothing sent.
     pub is_storing: bool,
 }
@@ -124,6 +126,7 @@ impl Default for Stats {
             dropped: 0,
             waiting: 0,
             in_flight: 0,
+            is_recovering: true,
             is_storing: true,
         }
     }

@@ -86,7 +86,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Show { place, id, json } => show::one(&mut Queue::find(&place)?, &id, json),
         Command::Stats { place, json } => stats(&mut Queue::find(&place)?, json),
         Command::Retry { place, chosen } => {
-            chosen.run(Queue::find(&place)?, Steer::Retry, &State::OPEN, "had tried now").await
+            chosen.run(Queue::find(&place)?, Steer::Retry, &State::OPEN, "due now").await
         }
         Command::Drop { place, chosen } => {
             chosen.run(Queue::find(&place)?, Steer::Drop, &State::OPEN, "dropped").await

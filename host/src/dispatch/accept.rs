@@ -28,7 +28,7 @@ impl Dispatch {
 
     pub(super) fn take_in(&mut self, handed: Handed) {
         let Handed { notification, idempotency_key, reply } = handed;
-        if let Some(why) = self.broken() {
+        if let Some(why) = self.why_broken.clone() {
             // Whoever handed it in may have stopped listening; likewise below.
             let _ = reply.send(Err(StoreError::Broken(why).into()));
             return;
@@ -134,7 +134,7 @@ impl Dispatch {
             } else {
                 self.tell(&item, Happened::Queued);
                 // What is in the store already comes first, and this with it in its turn.
-                if !self.recovery.will_find(item.key) {
+                if !self.recovery.finds(item.key) {
                     self.wait_until(now, item);
                 }
             }

@@ -36,10 +36,11 @@ pub(super) enum Reading {
 }
 
 impl Recovery {
-    /// Whether a delivery that was just accepted will be found.
-    pub(super) fn will_find(&mut self, key: DeliveryKey) -> bool {
+    /// Whether a delivery that was accepted has been found, or will be: the store may have shown it before it
+    /// said that it was there.
+    pub(super) fn finds(&mut self, key: DeliveryKey) -> bool {
         self.accepted = self.accepted.max(key.record);
-        !self.is_over
+        !self.is_over || self.after.is_some_and(|last| key <= last)
     }
 
     pub(super) fn is_over(&self) -> bool {

@@ -179,7 +179,7 @@ impl Dispatch {
 
     /// The store cannot be written: nothing begins before this is.
     pub(super) fn hold_back(&mut self, ticket: Ticket, operation: Operation, error: &StoreError) {
-        if self.unwritten.is_empty() {
+        if self.is_storing() {
             tracing::error!(%error, "nothing is taken in and nothing sent until the queue can be written");
         }
         self.why_broken = Some(error.to_string());
@@ -199,10 +199,9 @@ impl Dispatch {
         self.read_on();
     }
 
-    /// Why the store cannot be written, where it cannot.
-    pub(super) fn broken(&self) -> Option<String> {
-        let has_unwritten = !self.unwritten.is_empty();
-        self.why_broken.clone().filter(|_| has_unwritten)
+    /// Whether the store can be written, as far as is known: what could not be is.
+    pub(super) fn is_storing(&self) -> bool {
+        self.why_broken.is_none() && self.unwritten.is_empty()
     }
 
     fn alert(&mut self, item: &Item, detail: &str) {

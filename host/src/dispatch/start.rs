@@ -20,7 +20,7 @@ const BODIES_HELD: usize = 16 << 20;
 impl Dispatch {
     /// Whether attempts may begin: what ends can be written, and has not run too far ahead of the disk.
     pub(super) fn may_start(&self) -> bool {
-        self.unwritten.is_empty() && self.settling < self.in_all.max(MOST_SETTLING)
+        self.is_storing() && self.settling < self.in_all.max(MOST_SETTLING)
     }
 
     pub(super) fn start_due(&mut self, now: UnixMs) {

@@ -21,6 +21,8 @@ mod lock;
 mod read;
 mod rows;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use lock::{InUse, Owner};
@@ -130,6 +132,15 @@ impl Store for SqliteStore {
 
     fn waits(&self) -> bool {
         true
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            // So that whoever copies the file has all of it; what fails is done at the next opening.
+            let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        }
     }
 }
 

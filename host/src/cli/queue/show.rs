@@ -1,7 +1,9 @@
 //! Lists of deliveries, and one notification.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use comfy_table::ColumnConstraint;
 use nuncio::store::{Delivery, Entry, LARGEST_PAGE, Query, Reader, State, timestamp};
 
 use super::access::Queue;
@@ -20,8 +22,11 @@ pub(in crate::cli) struct Listing {
     json: bool,
 }
 
+/// How wide a list is where there is no terminal to say.
+const WIDTH: u16 = 160;
+
 /// How long a detail in a table is, in characters.
-const LONGEST_DETAIL: usize = 60;
+const LONGEST_DETAIL: usize = 100;
 
 impl Listing {
     pub(in crate::cli) fn run(
@@ -38,6 +43,13 @@ impl Listing {
         let all = queue.reader().count(query)?;
         let now = cli::now();
         let mut table = cli::table(&["id", "target", "level", "state", "tries", "when", "title", "detail"]);
+        // An id that is broken up cannot be copied.
+        if let Some(id) = table.column_mut(0) {
+            id.set_constraint(ColumnConstraint::ContentWidth);
+        }
+        if !std::io::stdout().is_terminal() {
+            table.set_width(WIDTH);
+        }
         let mut shown = 0;
         self.each_page(queue, query.clone(), |entries| {
             shown += entries.len() as u64;

@@ -334,6 +334,9 @@ fn give_back(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
     if free < i64::from(PAGES) || free < all / 4 {
         return Ok(false);
     }
-    transaction.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    let mut vacuum = transaction.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    // It gives back a page a step.
+    let mut pages = vacuum.raw_query();
+    while pages.next()?.is_some() {}
     Ok(true)
 }

@@ -1,0 +1,140 @@
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use super::*;
+use crate::contract::{Level, Notification};
+use crate::store::{Delivery, DeliveryKey, Progress, Query, Record, Settlement, State};
+
+const NOW: u64 = 1_795_383_000_000;
+
+fn accept(id: &str, text: &str) -> Operation {
+    let notification =
+        Notification { id: id.into(), at: NOW, ..Notification::new(Level::Info, "t").text(text) };
+    let deliveries = vec![Delivery::queued("x", NOW)];
+    Operation::Accept(Record { notification: Arc::new(notification), idempotency_key: None, deliveries })
+}
+
+fn delivered(record: u64) -> Operation {
+    let progress =
+        Progress { state: State::Delivered, due_at: None, ended_at: Some(NOW), ..Progress::queued(NOW) };
+    Operation::Settle(Settlement { key: DeliveryKey { record, n: 0 }, had_ended: false, progress })
+}
+
+fn opened() -> (tempfile::TempDir, SqliteStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("below/queue.db")).unwrap();
+    (folder, store)
+}
+
+#[test]
+fn a_new_file_is_its_users_alone_and_tells_what_it_is() {
+    let (_folder, store) = opened();
+    for file in [store.path.clone(), PathBuf::from(format!("{}.lock", store.path.display()))] {
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+    let connection = store.connection.as_ref().unwrap();
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((pragma("application_id"), pragma("user_version")), (0x4e75_6e63, schema::VERSION));
+    // 2 is FULL: an fsync at every commit (https://sqlite.org/pragma.html#pragma_synchronous).
+    assert_eq!((pragma("synchronous"), pragma("auto_vacuum")), (2, 2));
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[test]
+fn a_newer_schema_and_other_peoples_files_are_left_alone() {
+    let (folder, store) = opened();
+    let path = store.path.clone();
+    drop(store);
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    assert!(matches!(SqliteStore::open(&path), Err(OpenError::Newer { version: 99, .. })));
+    let foreign = folder.path().join("foreign.db");
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
+    let before = fs::read(&foreign).unwrap();
+    assert!(matches!(SqliteStore::open(&foreign), Err(OpenError::NotAQueue(_))));
+    assert_eq!(fs::read(&foreign).unwrap(), before);
+}
+
+#[test]
+fn a_commit_that_fails_is_as_if_it_had_never_been_and_the_next_one_opens_the_file_anew() {
+    let (_folder, mut store) = opened();
+    store.commit(&[accept("a", "")]).unwrap();
+    let connection = store.connection.as_ref().unwrap();
+    // As a full disk: SQLite may add no page.
+    connection.pragma_update_and_check(None, "max_page_count", 1, |_| Ok(())).unwrap();
+    let large = "x".repeat(1 << 20);
+    let group = [delivered(1), accept("b", &large)];
+    let failed = store.commit(&group).unwrap_err();
+    assert!(failed.to_string().contains("full"), "{failed}");
+    assert!(store.connection.is_none());
+    let mut reader = store.reader();
+    let open = reader.list(&Query::open()).unwrap().entries;
+    assert_eq!(open.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(store.commit(&group).unwrap(), [Done::Settled, Done::Accepted(2)]);
+}
+
+#[test]
+fn what_was_written_but_never_acknowledged_is_taken_out() {
+    let (_folder, mut store) = opened();
+    store.commit(&[accept("a", "")]).unwrap();
+    // A commit that reached the disk, and whose word did not come back.
+    let before = store.tally;
+    store.commit(&[accept("b", "")]).unwrap();
+    (store.tally, store.connection) = (before, None);
+    assert_eq!(store.commit(&[accept("c", "")]).unwrap(), [Done::Accepted(2)]);
+    let mut reader = store.reader();
+    assert_eq!(reader.find("b").unwrap(), None);
+    let usage = reader.usage().unwrap();
+    assert_eq!((usage.open, usage.bytes), (store.tally.open, store.tally.bytes));
+    assert_eq!(usage.open, 2);
+}
+
+#[test]
+fn the_file_shrinks_when_what_it_held_is_forgotten() {
+    let (_folder, mut store) = opened();
+    let text = "x".repeat(2_000);
+    for n in 0..20_u64 {
+        let group: Vec<Operation> = (0..200).map(|m| accept(&format!("{n}-{m}"), &text)).collect();
+        store.commit(&group).unwrap();
+        let group: Vec<Operation> = (1..=200).map(|m| delivered(n * 200 + m)).collect();
+        store.commit(&group).unwrap();
+    }
+    let size = |store: &SqliteStore| store.reader().usage().unwrap().file_bytes;
+    let full = size(&store);
+    let mut steps = 0;
+    while store.commit(&[Operation::Prune(u64::MAX)]).unwrap() != [Done::Pruned { next: None }] {
+        steps += 1;
+        assert!(steps < 200, "it never ends");
+    }
+    let empty = size(&store);
+    assert!(full > 8_000_000 && empty < full / 6, "{full} bytes, then {empty}");
+}
+
+#[test]
+fn one_process_writes_and_others_are_told_who() {
+    let (_folder, mut store) = opened();
+    let owner = Owner { process: 7, address: Some("127.0.0.1:1".into()), token: Some("canary".into()) };
+    store.announce(&owner).unwrap();
+    let Err(OpenError::InUse(in_use)) = SqliteStore::open(store.path.clone()) else { panic!("it opened") };
+    assert_eq!(in_use.owner, Some(owner));
+    assert!(in_use.to_string().contains("process 7, which listens on http://127.0.0.1:1"), "{in_use}");
+    assert!(!format!("{in_use:?}{in_use}").contains("canary"));
+    let path = store.path.clone();
+    drop(store);
+    assert!(SqliteStore::open(path).is_ok());
+}
+
+#[test]
+fn what_somebody_broke_in_the_file_is_an_error_and_no_panic() {
+    let (_folder, mut store) = opened();
+    store.commit(&[accept("a", "")]).unwrap();
+    let connection = Connection::open(&store.path).unwrap();
+    for (column, value) in [("level", "loud"), ("body", "{"), ("body", "[1]"), ("tags", "{}")] {
+        connection.execute(&format!("UPDATE notification SET {column} = ?1"), [value]).unwrap();
+        let found = store.reader().find("a");
+        assert!(matches!(found, Err(StoreError::Broken(_))), "{column} = {value}: {found:?}");
+        connection.execute("UPDATE notification SET level = 'info', body = '\"\"', tags = '[]'", []).unwrap();
+    }
+    connection.execute("UPDATE delivery SET state = 'gone'", []).unwrap();
+    assert!(matches!(store.reader().list(&Query::default()), Err(StoreError::Broken(_))));
+}

@@ -115,7 +115,7 @@ async fn contained(mode: &str) -> Contained {
     let delivery = delivery(&stage, &id, mode).await;
     assert_eq!(stage.nuncio.stats().await.map(|stats| (stats.waiting, stats.in_flight)), Some((0, 0)));
     let remains = stage.nuncio.shutdown(Duration::from_secs(1)).await;
-    assert_eq!(remains, Some(Remains { waiting: 0, in_flight: 0 }));
+    assert_eq!(remains, Some(Remains { waiting: 0, in_flight: 0, unwritten: 0 }));
     Contained { delivery, started, sent: misled.seen().requests.len() }
 }
 

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
 
 use crate::command_line;
 
@@ -15,7 +16,8 @@ use crate::command_line;
 pub struct Daemon {
     pub child: Child,
     pub address: SocketAddr,
-    pub said: Lines<BufReader<ChildStderr>>,
+    /// What it says, line by line; read all the time, because a daemon that is not heard stops.
+    pub said: mpsc::UnboundedReceiver<String>,
 }
 
 /// What the daemon answered.
@@ -48,8 +50,15 @@ impl Daemon {
     pub async fn spawn(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the binary starts");
-        let mut said = BufReader::new(child.stderr.take().expect("it has an error output")).lines();
-        let first = said.next_line().await.expect("it says UTF-8").expect("it says where it listens");
+        let mut lines = BufReader::new(child.stderr.take().expect("it has an error output")).lines();
+        let (tell, mut said) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                // Whoever dropped the daemon hears nothing more.
+                let _ = tell.send(line);
+            }
+        });
+        let first = said.recv().await.expect("it says where it listens");
         let address = first.strip_prefix("nuncio listens on http://").and_then(|rest| rest.split_once(','));
         let (address, _) = address.unwrap_or_else(|| panic!("{first}"));
         Self { child, address: address.parse().expect("it listens on an address"), said }
@@ -92,7 +101,7 @@ impl Daemon {
     /// Reads on until it says something; returns the line.
     pub async fn says(&mut self, what: &str) -> String {
         let mut before = Vec::new();
-        while let Some(line) = self.said.next_line().await.expect("it says UTF-8") {
+        while let Some(line) = self.said.recv().await {
             if line.contains(what) {
                 return line;
             }
@@ -140,7 +149,7 @@ impl Daemon {
 
     pub async fn end(mut self) -> (Option<i32>, String) {
         let mut last = String::new();
-        while let Ok(Some(line)) = self.said.next_line().await {
+        while let Some(line) = self.said.recv().await {
             last = line;
         }
         (self.child.wait().await.expect("it ends").code(), last)

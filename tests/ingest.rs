@@ -35,6 +35,8 @@ async fn a_notification_is_taken_delivered_and_found_again() {
 async fn a_name_that_no_target_has_is_in_the_answer() {
     let receiver = Receiver::start([reply(200)]);
     let daemon = Daemon::start(&targets(&receiver), "unknown.yml", &[]).await;
+    // Lists are for those with a token.
+    assert_eq!(daemon.get("/v1/notifications").await.status, 401);
     let answer = daemon.post(br#"{"title":"x","to":["phone","fone"]}"#).await;
     assert_eq!(answer.status, 202);
     assert_eq!(answer.json["unknown"][0]["target"], "fone");
@@ -119,6 +121,33 @@ async fn a_token_is_needed_where_one_is_set() {
         assert_eq!(daemon.post_with(&headers, body).await.status, 202);
     }
     assert_eq!(daemon.get("/v1/notifications/x").await.status, 401);
+    let get = |path: &str, token: &str| {
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
+        );
+        head.into_bytes()
+    };
+    let token = "correct-horse-battery";
+    let first = daemon.exchange(&get("/v1/notifications?limit=1", token)).await;
+    let next = first.json["next"].as_str().expect("there is another page").to_owned();
+    let second = daemon.exchange(&get(&format!("/v1/notifications?after={next}&target=phone"), token)).await;
+    for page in [&first, &second] {
+        assert_eq!((page.status, page.json["notifications"].as_array().map(Vec::len)), (200, Some(1)));
+        assert_eq!(page.json["notifications"][0]["deliveries"][0]["target"], "phone");
+    }
+    assert!(second.json["next"].is_null());
+    for (query, says) in [
+        ("state=gone", "no state is called `gone`"),
+        ("level=loud", "no level is called `loud`"),
+        ("since=yesterday", "is no time"),
+        ("after=x", "no place in a list"),
+        ("limit=0", "no size of a page"),
+        ("sort=up", "unknown parameter `sort`"),
+    ] {
+        let answer = daemon.exchange(&get(&format!("/v1/notifications?{query}"), token)).await;
+        let message = answer.json["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert!(answer.status == 400 && message.contains(says), "{query}: {message}");
+    }
     assert_eq!(daemon.get("/healthz").await.status, 200);
 }
 
@@ -173,7 +202,7 @@ async fn standard_input_is_taken_line_by_line_and_its_end_ends_the_daemon() {
     input.write_all(lines.as_bytes()).await.expect("it reads");
     drop(input);
     let said_of = async |daemon: &mut Daemon, what: &str| {
-        let line = daemon.said.next_line().await.expect("it says UTF-8").expect("it says something");
+        let line = daemon.said.recv().await.expect("it says something");
         assert!(line.contains(what), "{line}");
     };
     said_of(&mut daemon, "line 3: this cannot be read as JSON").await;

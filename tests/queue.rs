@@ -1,6 +1,5 @@
-//! What waits: restarts, repeats, bounds, age, steering, reloading, clocks that jump, a disk that fails.
+//! What waits: restarts, repeats, bounds, age, steering, clocks that jump.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -12,34 +11,34 @@ use nuncio::store::{
 };
 use nuncio::{Builder, NotifyError, Steer, Steered};
 
-use crate::scripted::{Received, Receiver, answering, hang, reply};
-use crate::stage::{BEGINNING, Stage, config};
+use crate::scripted::{Received, Receiver, hang, reply};
+use crate::stage::{BEGINNING, Stage};
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
+pub const HOUR: Duration = Duration::from_secs(60 * 60);
 
-fn ntfy(name: &str, receiver: &Receiver, more: &str) -> String {
+pub fn ntfy(name: &str, receiver: &Receiver, more: &str) -> String {
     format!("  - {{name: {name}, provider: ntfy, url: \"{}\", topic: t{more}}}\n", receiver.url("/"))
 }
 
-fn one_target(receiver: &Receiver, more: &str) -> String {
+pub fn one_target(receiver: &Receiver, more: &str) -> String {
     format!("targets:\n{}", ntfy("phone", receiver, more))
 }
 
-fn titled(title: impl Into<String>) -> Notification {
+pub fn titled(title: impl Into<String>) -> Notification {
     Notification::new(Level::Warn, title)
 }
 
 /// The titles that a receiver was sent, in the order they came.
-fn titles(receiver: &Receiver) -> Vec<String> {
+pub fn titles(receiver: &Receiver) -> Vec<String> {
     let title = |request: &Received| request.json()["message"].as_str().expect("a message").to_owned();
     receiver.seen().requests.iter().map(title).collect()
 }
 
-fn text(n: usize) -> Notification {
+pub fn text(n: usize) -> Notification {
     Notification { title: String::new(), ..titled("") }.text(format!("n {n}"))
 }
 
-async fn keys(stage: &Stage, query: Query) -> Vec<DeliveryKey> {
+pub async fn keys(stage: &Stage, query: Query) -> Vec<DeliveryKey> {
     stage.nuncio.list(query).await.expect("it can be read").entries.iter().map(|entry| entry.key).collect()
 }
 
@@ -182,10 +181,12 @@ async fn a_repeated_hand_in_is_one_notification() {
     let first = hand_in("order-17", titled("x")).await.unwrap();
     stage.drive().await;
     let again = hand_in("order-17", titled("x")).await.unwrap();
-    assert_eq!((again.id, again.is_repeat), (first.id.clone(), true));
+    assert_eq!((again.id, again.is_repeat, again.decisions.len()), (first.id.clone(), true, 0));
     let other = hand_in("order-17", titled("y")).await;
     assert!(matches!(other, Err(NotifyError::Store(StoreError::Reused(id))) if id == first.id));
     assert!(matches!(stage.nuncio.notify_once("two\nlines", titled("x")), Err(NotifyError::InvalidId)));
+    let ours = Notification { id: "nuncio-alert-1".into(), ..titled("x") };
+    assert!(matches!(stage.nuncio.notify(ours), Err(NotifyError::InvalidId)));
     // A day after its end nobody knows it any more.
     stage.clock.advance(24 * HOUR);
     stage.nuncio.idle().await;
@@ -232,6 +233,90 @@ async fn what_has_waited_too_long_is_dead_with_what_the_receiver_said_last() {
     let untried = &stage.deliveries(&second).await[0].progress;
     assert_eq!((untried.state, untried.attempts), (State::Dead, 0));
     assert_eq!(receiver.seen().requests.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_queued_while_the_clock_was_wrong_is_tried_before_it_is_too_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let (hanging, receiver) = (Receiver::start([hang()]), Receiver::start([reply(503), reply(200)]));
+    let store = || SqliteStore::open(&path).unwrap();
+    let stage = Stage::start_with(&one_target(&hanging, ""), |builder| builder.store(store()));
+    // A board that boots without a clock of its own.
+    stage.clock.set(1_000);
+    let id = stage.hand_in(titled("x")).await.id;
+    stage.nuncio.shutdown(Duration::ZERO).await.expect("it ran");
+    let stage = Stage::start_with(&one_target(&receiver, ""), |builder| builder.store(store()));
+    stage.drive().await;
+    assert_eq!(stage.end(&id).await, (State::Delivered, 2));
+}
+
+#[tokio::test]
+async fn the_clock_set_back_over_a_restart_neither_reorders_nor_stalls() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let (hanging, healthy) = (Receiver::start([hang()]), Receiver::start([reply(200)]));
+    let store = || SqliteStore::open(&path).unwrap();
+    let stage = Stage::start_with(&one_target(&hanging, ", concurrency: 1"), |b| b.store(store()));
+    for n in 0..4 {
+        if n == 2 {
+            stage.clock.set(BEGINNING - 3_600_000);
+        }
+        stage.hand_in(text(n)).await;
+    }
+    stage.nuncio.shutdown(Duration::ZERO).await.expect("it ran");
+    let stage = Stage::start_with(&one_target(&healthy, ", concurrency: 1"), |b| b.store(store()));
+    assert!(stage.drive().await.is_empty(), "nothing waits");
+    assert_eq!(titles(&healthy), ["n 0", "n 1", "n 2", "n 3"]);
+}
+
+#[tokio::test]
+async fn a_clock_set_forward_has_nothing_forgotten_before_its_time() {
+    let receiver = Receiver::start([reply(400)]);
+    let stage = Stage::start(&one_target(&receiver, ""));
+    let id = stage.hand_in(titled("x")).await.id;
+    stage.drive().await;
+    stage.clock.set(BEGINNING + 40 * 86_400_000);
+    stage.hand_in(titled("y")).await;
+    stage.clock.advance(Duration::from_secs(120));
+    stage.drive().await;
+    assert_eq!(stage.end(&id).await.0, State::Dead);
+    stage.clock.advance(30 * 24 * HOUR);
+    stage.nuncio.idle().await;
+    stage.nuncio.stats().await;
+    assert!(stage.nuncio.find(&id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_somebody_broke_in_the_file_holds_up_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let (hanging, healthy) = (Receiver::start([hang()]), Receiver::start([reply(200)]));
+    let store = || SqliteStore::open(&path).unwrap();
+    let stage = Stage::start_with(&one_target(&hanging, ", concurrency: 1"), |b| b.store(store()));
+    for n in 0..3 {
+        stage.hand_in(text(n)).await;
+    }
+    stage.nuncio.shutdown(Duration::ZERO).await.expect("it ran");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute("UPDATE notification SET level = 'loud' WHERE seq = 2", []).unwrap();
+    connection.execute("UPDATE tally SET open = 0, bytes = 0", []).unwrap();
+    let stage = Stage::start_with(&one_target(&healthy, ", concurrency: 1"), |b| b.store(store()).seed(8));
+    stage.hand_in(text(3)).await;
+    stage.drive().await;
+    assert_eq!(titles(&healthy), ["n 0", "n 2", "n 3"]);
+}
+
+#[tokio::test]
+async fn a_name_that_no_target_has_leaves_nothing_behind_but_a_dead_letter() {
+    let receiver = Receiver::start([reply(200)]);
+    let yaml = format!("queue: {{keep: 0s, keep_dead: 0s}}\n{}", one_target(&receiver, ""));
+    let stage = Stage::start(&yaml);
+    let id = stage.hand_in(titled("x").to("fone")).await.id;
+    stage.nuncio.idle().await;
+    stage.clock.advance(Duration::from_secs(1));
+    stage.nuncio.idle().await;
+    assert!(stage.nuncio.find(&id).await.unwrap().is_none());
 }
 
 // === steering ===
@@ -318,48 +403,6 @@ async fn the_first_death_is_told_once_and_never_to_the_target_itself() {
     assert_eq!((ops.seen().requests.len(), failing.seen().requests.len()), (2, 4));
 }
 
-// === another configuration ===
-
-#[tokio::test]
-async fn a_new_configuration_loses_and_repeats_nothing() {
-    let (old, new, other) =
-        (Receiver::start([hang(), reply(503)]), Receiver::start([reply(200)]), Receiver::start([reply(200)]));
-    let yaml = |receiver: &Receiver| {
-        let more = ", concurrency: 1";
-        format!("targets:\n{}{}", ntfy("phone", receiver, more), ntfy("desk", &other, ""))
-    };
-    let stage = Stage::start(&yaml(&old));
-    let ids = [stage.hand_in(titled("under way")).await.id, stage.hand_in(titled("waiting")).await.id];
-    old.next().await;
-    stage.nuncio.reload(config(&yaml(&new))).await.unwrap();
-    // What is under way ends as it began, and its retry goes where the new one says.
-    stage.drive_past(Duration::from_secs(10)).await;
-    for id in &ids {
-        let states: Vec<State> = stage.deliveries(id).await.iter().map(|d| d.progress.state).collect();
-        assert_eq!(states, [State::Delivered, State::Delivered]);
-    }
-    assert_eq!(
-        (old.seen().requests.len(), new.seen().requests.len(), other.seen().requests.len()),
-        (1, 2, 2)
-    );
-}
-
-#[tokio::test]
-async fn what_waits_for_a_target_that_is_gone_waits_for_it_to_come_back() {
-    let (failing, healthy) = (Receiver::start([reply(503)]), Receiver::start([reply(200)]));
-    let with = |receiver: &Receiver, name: &str| format!("targets:\n{}", ntfy(name, receiver, ""));
-    let stage = Stage::start(&with(&failing, "phone"));
-    let id = stage.hand_in(titled("x")).await.id;
-    stage.nuncio.idle().await;
-    stage.nuncio.reload(config(&with(&healthy, "desk"))).await.unwrap();
-    stage.clock.advance(HOUR);
-    stage.nuncio.idle().await;
-    assert_eq!(stage.end(&id).await, (State::Retrying, 1));
-    stage.nuncio.reload(config(&with(&healthy, "phone"))).await.unwrap();
-    stage.nuncio.idle().await;
-    assert_eq!(stage.end(&id).await, (State::Delivered, 2));
-}
-
 // === clocks that jump ===
 
 #[tokio::test]
@@ -385,66 +428,4 @@ async fn a_wall_clock_that_jumps_neither_storms_nor_stalls() {
         let progress = &stage.deliveries(&id).await[0].progress;
         assert_eq!(progress.ended_at, Some(stage.clock.now()));
     }
-}
-
-// === a disk that fails ===
-
-/// A store that cannot write while it is told so.
-struct Faulty {
-    store: MemoryStore,
-    is_broken: Arc<AtomicBool>,
-}
-
-impl Store for Faulty {
-    fn commit(&mut self, operations: &[Operation]) -> Result<Vec<Done>, StoreError> {
-        if self.is_broken.load(Ordering::SeqCst) {
-            return Err(StoreError::Broken("no space left".into()));
-        }
-        self.store.commit(operations)
-    }
-
-    fn limits(&self) -> Limits {
-        self.store.limits()
-    }
-
-    fn reader(&self) -> Box<dyn Reader> {
-        self.store.reader()
-    }
-
-    fn waits(&self) -> bool {
-        true
-    }
-}
-
-#[tokio::test]
-async fn while_the_disk_fails_nothing_is_taken_and_nothing_begins_and_then_all_goes_on() {
-    let is_broken = Arc::new(AtomicBool::new(false));
-    let breaks = Arc::clone(&is_broken);
-    // Whatever is sent, nothing can be written afterwards.
-    let receiver = Receiver::start(answering(move |request: &Received| {
-        breaks.fetch_or(request.index == 0, Ordering::SeqCst);
-        reply(200)
-    }));
-    let store = Faulty { store: MemoryStore::default(), is_broken: Arc::clone(&is_broken) };
-    let stage = Stage::start_with(&one_target(&receiver, ", concurrency: 1"), |b| b.store(store));
-    let hand_in =
-        async |title: &str| stage.nuncio.notify(titled(title)).expect("there is room").accepted().await;
-    let first = hand_in("first").await.unwrap().id;
-    receiver.next().await;
-    // Its end cannot be written, so nothing else begins.
-    while stage.nuncio.stats().await.unwrap().is_storing {}
-    assert!(matches!(hand_in("refused").await, Err(NotifyError::Store(StoreError::Broken(_)))));
-    for _ in 0..30 {
-        stage.step().await;
-    }
-    assert!(!stage.nuncio.stats().await.unwrap().is_storing);
-    assert_eq!(stage.end(&first).await, (State::Queued, 0));
-    is_broken.store(false, Ordering::SeqCst);
-    stage.drive().await;
-    // What arrived is known to have arrived, and is not sent again.
-    assert_eq!(stage.end(&first).await, (State::Delivered, 1));
-    let second = hand_in("second").await.unwrap().id;
-    stage.drive().await;
-    assert_eq!(stage.end(&second).await, (State::Delivered, 1));
-    assert_eq!(receiver.seen().requests.len(), 2);
 }

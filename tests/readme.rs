@@ -4,7 +4,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use nuncio::store::SqliteStore;
+
 use crate::command_line::nuncio;
+use crate::queue::{one_target, titled};
+use crate::scripted::{Receiver, reply};
+use crate::stage::{BEGINNING, Stage};
 
 /// The text between `<!-- NAME -->` and `<!-- /NAME -->`, and how it should read.
 fn part(name: &str, should: &str) {
@@ -53,4 +58,34 @@ fn the_generated_parts_are_what_the_program_prints() {
         help += &format!("```text\n$ nuncio {command} --help\n{}\n```\n\n", text.trim_end());
     }
     part("help", &help);
+}
+
+/// The queries that the README shows find something in a queue that holds one of each kind.
+#[tokio::test]
+async fn the_queries_run_and_find_what_they_say() {
+    let readme = include_str!("../README.md");
+    let (_, after) = readme.split_once("```sql\n").expect("the README shows queries");
+    let queries: Vec<&str> = after.split("```").next().unwrap_or_default().split("\n\n").collect();
+    assert_eq!(queries.len(), 3);
+
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("queue.db");
+    let receiver = Receiver::start([reply(200), reply(404), reply(503)]);
+    let store = SqliteStore::open(&path).expect("it can be made");
+    let stage = Stage::start_with(&one_target(&receiver, ""), |builder| builder.store(store));
+    for title in ["arrives", "dies", "waits"] {
+        stage.hand_in(titled(title)).await;
+        stage.nuncio.idle().await;
+    }
+    let connection = rusqlite::Connection::open(&path).expect("it opens");
+    // The instants are the scripted clock's.
+    let now = BEGINNING / 1_000;
+    for query in queries {
+        let query = query.replace("unixepoch()", &now.to_string());
+        let mut statement = connection.prepare(query.trim()).expect("it is right");
+        let mut rows = statement.query([]).expect("it runs");
+        let row = rows.next().expect("it reads").expect("it finds one");
+        assert_eq!(row.get::<_, String>(0).expect("a name"), "phone");
+        assert!(rows.next().expect("it reads").is_none());
+    }
 }

@@ -1,7 +1,7 @@
 //! One notice when deliveries to a target begin to die, to those who asked for it.
 //!
-//! It decides when there is one: the first death of a target, and then at most one an hour for each. None is
-//! ever about itself: the target that fails is not told, and a notice that dies gives rise to no other.
+//! It decides when there is one: the first death of a target, and then at most one an hour for each, which sums
+//! up what has died since. None is ever about itself: the target that fails is not told, and a notice that dies gives rise to no other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,16 +9,24 @@ use std::sync::Arc;
 use crate::clock::UnixMs;
 use crate::contract::{Level, Notification};
 
-/// What the ids of notices begin with, by which they are known.
-const PREFIX: &str = "nuncio-alert-";
+/// What the ids of notices begin with, by which they are known. No caller may use it.
+pub(crate) const PREFIX: &str = "nuncio-alert-";
 
 /// How long after a notice about a target there is no other: an hour.
 const QUIET_MS: u64 = 60 * 60 * 1_000;
 
-/// What was told, and when.
+/// What was told.
 #[derive(Default)]
 pub(crate) struct Alerts {
-    told: HashMap<Arc<str>, UnixMs>,
+    told: HashMap<Arc<str>, Told>,
+}
+
+/// What was told about a target.
+struct Told {
+    /// When the last notice was.
+    at: UnixMs,
+    /// How many have died since.
+    since: u64,
 }
 
 /// A delivery that died.
@@ -42,21 +50,40 @@ impl Alerts {
         if to.is_empty() || death.id.starts_with(PREFIX) {
             return None;
         }
-        if self.told.get(death.target).is_some_and(|at| now < at.saturating_add(QUIET_MS)) {
-            return None;
-        }
-        self.told.insert(Arc::clone(death.target), now);
+        let deaths = match self.told.get_mut(death.target) {
+            Some(told) if now < told.at.saturating_add(QUIET_MS) => {
+                told.since = told.since.saturating_add(1);
+                return None;
+            }
+            Some(told) => told.since.saturating_add(1),
+            None => 1,
+        };
+        self.told.insert(Arc::clone(death.target), Told { at: now, since: 0 });
         let more = format!("nuncio dead ls --target {}", death.target);
         let title = format!("Deliveries to {} are given up", death.target);
-        let fields = [("Target", &**death.target), ("Reason", death.detail), ("All of them", &more)];
+        let deaths = deaths.to_string();
+        let fields = [
+            ("Target", &**death.target),
+            ("Given up", &deaths),
+            ("Last reason", death.detail),
+            ("All of them", &more),
+        ];
         let notice = Notification::new(Level::Error, title).fields(fields);
         Some(Notification { id: format!("{PREFIX}{}", id()), to, ..notice })
+    }
+}
+
+impl Alerts {
+    /// A notice about a target did not get through; the next death gives rise to another.
+    pub(crate) fn forget(&mut self, target: &str) {
+        self.told.remove(target);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Body;
 
     fn about(alerts: &mut Alerts, target: &str, id: &str, to: &[&str], now: UnixMs) -> Option<Notification> {
         let to: Vec<String> = to.iter().map(|name| (*name).to_owned()).collect();
@@ -71,7 +98,11 @@ mod tests {
         assert_eq!((notice.id.as_str(), notice.to), ("nuncio-alert-1", vec!["desk".to_owned()]));
         assert!(about(&mut alerts, "phone", "b", &["desk"], 5 + QUIET_MS - 1).is_none());
         assert!(about(&mut alerts, "watch", "c", &["desk"], 6).is_some());
-        assert!(about(&mut alerts, "phone", "d", &["desk"], 5 + QUIET_MS).is_some());
+        let later = about(&mut alerts, "phone", "d", &["desk"], 5 + QUIET_MS).unwrap();
+        let Body::Fields(fields) = later.body else { panic!("no fields") };
+        assert_eq!((fields[1].name.as_str(), fields[1].value.as_str()), ("Given up", "2"));
+        alerts.forget("phone");
+        assert!(about(&mut alerts, "phone", "e", &["desk"], 6 + QUIET_MS).is_some());
     }
 
     #[test]

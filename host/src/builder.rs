@@ -138,7 +138,8 @@ impl Builder {
         let (asked, answer) = mpsc::channel(64);
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let egress = Arc::new(Egress::new(Arc::clone(&self.clock)));
-        let reads = Reads::of(self.store.as_ref());
+        // Whoever looks things up holds nobody up who delivers.
+        let (reads, lookups) = (Reads::of(self.store.as_ref()), Reads::of(self.store.as_ref()));
         let default_limits = self.store.limits();
         let (limits, in_all) = (config.queue().limits(default_limits), config.queue().concurrency);
         let setup = Setup::of(&brain, config, Arc::clone(&egress)).map_err(BrainError::from)?;
@@ -147,13 +148,13 @@ impl Builder {
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&entropy),
             store: self.store,
-            reads: reads.clone(),
+            reads,
             limits,
             events: events.clone(),
             in_all,
         });
         tokio::spawn(dispatch.map_err(StartError::Thread)?.run(take, answer));
-        let shared = Shared { brain, clock: self.clock, entropy, egress, reads, default_limits };
+        let shared = Shared { brain, clock: self.clock, entropy, egress, reads: lookups, default_limits };
         Ok(Nuncio { shared: Arc::new(shared), handed, asked, events })
     }
 }

@@ -161,6 +161,16 @@ impl ConfigFile {
         self.config.clone().or_else(found)
     }
 
+    /// The folder of the file, for paths in it that are relative.
+    fn folder(&self) -> PathBuf {
+        self.path().and_then(|path| path.parent().map(Path::to_owned)).unwrap_or_default()
+    }
+
+    /// The same, of the file that is there now: what is named is looked for once.
+    fn settled(self) -> Self {
+        Self { config: self.path() }
+    }
+
     /// The file's name as people know it, and its text.
     fn read(&self) -> Result<(String, String), Failure> {
         self.read_if_any()?.ok_or_else(|| {
@@ -234,7 +244,7 @@ fn print(text: &str) -> Result<(), Failure> {
 /// Prints a value as indented JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     match serde_json::to_string_pretty(value) {
-        Ok(json) => print(&(json + "\n")),
+        Ok(json) => print(&(harmless_json(&json) + "\n")),
         Err(error) => Err(Failure::Other(format!("no JSON form: {error}"))),
     }
 }
@@ -261,9 +271,29 @@ fn age(now: u64, then: u64) -> String {
     humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
 }
 
-/// Text that others wrote, without what could steer a terminal.
+/// Text that others wrote, without what could steer a terminal or turn a line around.
 fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_harmful(c) { ' ' } else { c }).collect()
+}
+
+/// A control character, or one that says in which direction to write (Unicode Standard Annex 9, section 2).
+fn is_harmful(c: char) -> bool {
+    let is_direction =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || is_direction
+}
+
+/// JSON in which such characters, which can only stand in texts, are escaped.
+fn harmless_json(json: &str) -> String {
+    let mut harmless = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_harmful(c) && c != '\n' {
+            harmless += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            harmless.push(c);
+        }
+    }
+    harmless
 }
 
 /// How wide a table is where there is no terminal to say.
@@ -338,5 +368,20 @@ impl From<StartError> for Failure {
             StartError::Brain(error) => error.into(),
             StartError::Thread(_) | StartError::Ended => Self::Other(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_steers_no_terminal() {
+        let text = "a\u{1b}[2J\u{9b}b\u{202e}c\nd";
+        assert_eq!(harmless(text), "a [2J b c d");
+        let json = serde_json::to_string(text).unwrap();
+        let shown = harmless_json(&json);
+        assert_eq!(shown, "\"a\\u001b[2J\\u009bb\\u202ec\\nd\"");
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
     }
 }

@@ -12,6 +12,8 @@
 //!            └────────────┴───────────────┴────────────────┴─▶ findings ─▶ Report
 //! ```
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value as Json, json};
 
 use self::document::Document;
@@ -56,6 +58,8 @@ pub struct Config {
     pub(crate) guest_config: String,
     pub(crate) secrets: Secrets,
     pub(crate) alerts_to: Vec<String>,
+    /// What changes with a target's settings, secrets and all, by its name.
+    pub(crate) fingerprints: HashMap<String, u64>,
     server: ServerConfig,
     queue: QueueConfig,
 }
@@ -134,8 +138,9 @@ impl Config {
         match findings.into_report(source) {
             Some(report) => Err(report),
             None => {
+                let fingerprints = targets.fingerprints();
                 let (secrets, alerts_to) = (targets.into_secrets(), alerts_to.unwrap_or_default());
-                Ok(Self { guest_config, secrets, alerts_to, server, queue })
+                Ok(Self { guest_config, secrets, alerts_to, fingerprints, server, queue })
             }
         }
     }

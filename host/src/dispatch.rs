@@ -22,14 +22,15 @@ use crate::alert::Alerts;
 use crate::clock::{Clock, Timeline, UnixMs};
 use crate::contract::{Endpoint, Notification};
 use crate::entropy::Entropy;
-use crate::event::{Event, Happened};
+use crate::event::Event;
 use crate::journal::{Journal, Written};
 use crate::nuncio::{NotifyError, Receipt, Remains, Stats};
 use crate::schedule::Schedule;
-use crate::store::{Entry, Limits, Operation, State, Store};
+use crate::store::{Entry, Limits, Operation, Store};
 
 mod accept;
 mod attempt;
+mod ending;
 mod item;
 mod lanes;
 mod reads;
@@ -37,17 +38,20 @@ mod recover;
 mod settle;
 mod start;
 mod steer;
+mod tell;
 
 use accept::Accepting;
 use attempt::Attempted;
 pub(crate) use attempt::Setup;
+use ending::Ending;
 use item::{Flight, Item};
 use lanes::Lanes;
 pub(crate) use reads::Reads;
 use recover::{Reading, Recovery};
-use settle::Then;
+use settle::Settling;
 use steer::{Batch, Steering};
 pub use steer::{Steer, Steered};
+use tell::End;
 
 /// Why a delivery ends that the guest broke off at every time.
 const GUEST_TRAP: &str = "guest-trap";
@@ -86,7 +90,7 @@ pub(crate) enum Question {
     Idle(oneshot::Sender<Option<UnixMs>>),
     /// To change where deliveries stand.
     Steer(Steer, Vec<Entry>, oneshot::Sender<Steered>),
-    /// To go on by another configuration.
+    /// To go on by another configuration, within these limits and with so many attempts in all.
     Reload(Arc<Setup>, Limits, usize, oneshot::Sender<()>),
     /// To take nothing more, and to end when all has ended or this long after.
     Shutdown(Duration, oneshot::Sender<Remains>),
@@ -102,16 +106,28 @@ enum Wake {
     Asked(Question),
     GraceOver,
     Abandoned,
+    /// The thread that writes is gone.
+    StoreLost,
 }
 
 /// What an operation is for.
 enum Ticket {
     Accept(Accepting),
-    Settle { item: Item, then: Then },
+    Settle(Settling),
     Steer(Box<Steering>),
     Prune,
     Limit,
+    Probe,
 }
+
+/// What comes in from outside.
+struct Inbox {
+    handed: mpsc::Receiver<Handed>,
+    asked: mpsc::Receiver<Question>,
+}
+
+/// How much of a kind is taken in a round, so that every kind has its turn.
+const ROUND: usize = 256;
 
 /// What a loop begins with.
 pub(crate) struct Beginning {
@@ -128,6 +144,7 @@ pub(crate) struct Beginning {
 pub(crate) struct Dispatch {
     setup: Arc<Setup>,
     timeline: Timeline,
+    began_at: UnixMs,
     entropy: Arc<Entropy>,
     journal: Journal<Ticket>,
     reads: Reads,
@@ -139,14 +156,11 @@ pub(crate) struct Dispatch {
     held: usize,
     attempts: JoinSet<Attempted>,
     flying: HashMap<Id, Flight>,
-    in_all: usize,
     /// How many notifications are on their way into the store, and their bytes.
     accepting: (usize, usize),
-    /// How many deliveries wait until it is written down where they stand.
-    settling: usize,
-    /// What could not be written.
+    /// What could not be written, and must be.
     unwritten: VecDeque<(Ticket, Operation)>,
-    /// Why the store cannot be written, until something is written again.
+    /// Why the store cannot be used, until it can again.
     why_broken: Option<String>,
     probe_at: Option<UnixMs>,
     readings: JoinSet<Reading>,
@@ -161,6 +175,7 @@ pub(crate) struct Dispatch {
     alerts: Alerts,
     stats: Stats,
     waiting_for_idle: Vec<oneshot::Sender<Option<UnixMs>>>,
+    ending: Option<Ending>,
 }
 
 impl Dispatch {
@@ -170,10 +185,12 @@ impl Dispatch {
     pub(crate) fn new(beginning: Beginning) -> std::io::Result<Self> {
         let Beginning { setup, clock, entropy, store, reads, limits, events, in_all } = beginning;
         let (mut lanes, mut schedule) = (Lanes::default(), Schedule::new(in_all));
-        lanes.open_only(&setup.targets, &mut schedule);
+        lanes.open_only(&setup, &mut schedule);
+        let timeline = Timeline::begin(clock);
         let mut dispatch = Self {
             setup,
-            timeline: Timeline::begin(clock),
+            began_at: timeline.now(),
+            timeline,
             entropy,
             journal: Journal::open(store)?,
             reads,
@@ -184,9 +201,7 @@ impl Dispatch {
             held: 0,
             attempts: JoinSet::new(),
             flying: HashMap::new(),
-            in_all,
             accepting: (0, 0),
-            settling: 0,
             unwritten: VecDeque::new(),
             why_broken: None,
             probe_at: None,
@@ -201,18 +216,19 @@ impl Dispatch {
             alerts: Alerts::default(),
             stats: Stats::default(),
             waiting_for_idle: Vec::new(),
+            ending: None,
         };
         dispatch.submit(Ticket::Limit, Operation::Limit(limits));
         Ok(dispatch)
     }
 
     /// Runs until it is asked to shut down, or until nobody is left who could hand anything in.
-    pub(crate) async fn run(
-        mut self,
-        mut handed: mpsc::Receiver<Handed>,
-        mut asked: mpsc::Receiver<Question>,
-    ) {
-        let mut ending: Option<(UnixMs, Vec<oneshot::Sender<Remains>>)> = None;
+    ///
+    /// It goes in rounds: whatever has come by then, a bounded number of each kind in one fixed order, so that
+    /// no kind starves another, a round's writes go to disk together, and the same happens in every run in
+    /// which the same comes.
+    pub(crate) async fn run(mut self, handed: mpsc::Receiver<Handed>, asked: mpsc::Receiver<Question>) {
+        let mut inbox = Inbox { handed, asked };
         self.read_on();
         loop {
             let now = self.timeline.now();
@@ -220,53 +236,35 @@ impl Dispatch {
             self.prune(now);
             self.end_old(now);
             self.start_due(now);
-            if handed.is_empty() {
+            self.journal.flush();
+            if inbox.handed.is_empty() {
                 self.tell_idle();
+                let until = self.ending.as_ref().map(|ending| ending.until);
+                if until.is_some_and(|until| self.has_nothing_before(until)) {
+                    break;
+                }
             }
-            let grace = ending.as_ref().map(|(until, _)| *until);
-            if let Some((until, _)) = &ending
-                && self.has_nothing_before(*until)
-                && handed.is_empty()
-            {
+            let wake = self.next_wake(&mut inbox).await;
+            if !self.take(wake, &mut inbox) {
                 break;
             }
-            match self.next_wake(&mut handed, &mut asked, grace).await {
-                Wake::New(new) => self.take_in(new),
-                Wake::Due => {}
-                Wake::Returned(returned) => self.returned(returned),
-                Wake::Written(written) => written.into_iter().for_each(|written| self.written(written)),
-                Wake::Read(reading) => self.read(reading),
-                Wake::Asked(Question::Shutdown(grace, reply)) => {
-                    handed.close();
-                    let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-                    let until = self.timeline.now().saturating_add(grace);
-                    // Of two shutdowns the more impatient one counts, and both hear what was left.
-                    let (sooner, mut replies) = ending.unwrap_or((until, Vec::new()));
-                    replies.push(reply);
-                    ending = Some((until.min(sooner), replies));
-                }
-                Wake::Asked(question) => self.answer(question),
-                Wake::GraceOver | Wake::Abandoned => break,
-            }
+            self.take_all(&mut inbox);
+            // Attempts that share this thread have their turn, too.
+            tokio::task::yield_now().await;
         }
-        self.end(ending.map(|(_, replies)| replies).unwrap_or_default()).await;
+        self.end().await;
     }
 
-    async fn next_wake(
-        &mut self,
-        handed: &mut mpsc::Receiver<Handed>,
-        asked: &mut mpsc::Receiver<Question>,
-        grace: Option<UnixMs>,
-    ) -> Wake {
+    async fn next_wake(&mut self, inbox: &mut Inbox) -> Wake {
         let wait = |until: Option<UnixMs>| until.map(|until| self.timeline.sleep_until(until));
-        let (due, grace_over) = (wait(self.next_timer()), wait(grace));
-        let has_due = due.is_some();
+        let (due, grace_over) =
+            (wait(self.next_timer()), wait(self.ending.as_ref().map(|ending| ending.until)));
+        let (has_due, is_ending) = (due.is_some(), grace_over.is_some());
         let due = async {
             if let Some(due) = due {
                 due.await;
             }
         };
-        let is_ending = grace_over.is_some();
         let grace_over = async {
             if let Some(grace_over) = grace_over {
                 grace_over.await;
@@ -274,24 +272,77 @@ impl Dispatch {
         };
         let (is_flying, is_reading) = (!self.attempts.is_empty(), !self.readings.is_empty());
         let (is_writing, has_room) = (self.journal.under_way() > 0, self.has_room());
-        // Every branch can be dropped without a loss, and none is put before the others, so that neither
-        // hand-in nor a question starves under load.
+        // Every branch can be dropped without a loss. The round that follows looks at all of them.
         tokio::select! {
+            biased;
             () = grace_over, if is_ending => Wake::GraceOver,
-            written = self.journal.done(), if is_writing => Wake::Written(written),
+            written = self.journal.done(), if is_writing => written.map_or(Wake::StoreLost, Wake::Written),
             Some(returned) = self.attempts.join_next_with_id(), if is_flying => Wake::Returned(returned),
             Some(Ok(reading)) = self.readings.join_next(), if is_reading => Wake::Read(reading),
             () = due, if has_due => Wake::Due,
-            question = asked.recv() => question.map_or(Wake::Abandoned, Wake::Asked),
-            Some(new) = handed.recv(), if has_room => Wake::New(new),
+            question = inbox.asked.recv() => question.map_or(Wake::Abandoned, Wake::Asked),
+            Some(new) = inbox.handed.recv(), if has_room => Wake::New(new),
+        }
+    }
+
+    /// Deals with what woke the loop; whether it goes on.
+    fn take(&mut self, wake: Wake, inbox: &mut Inbox) -> bool {
+        match wake {
+            Wake::New(new) => self.take_in(new),
+            Wake::Due => {}
+            Wake::Returned(returned) => self.returned(returned),
+            Wake::Written(written) => written.into_iter().for_each(|written| self.written(written)),
+            Wake::Read(reading) => self.read(reading),
+            Wake::Asked(Question::Shutdown(grace, reply)) => {
+                inbox.handed.close();
+                let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+                let until = self.timeline.now().saturating_add(grace);
+                let ending = self.ending.get_or_insert_with(|| Ending { until, replies: Vec::new() });
+                // Of two shutdowns the more impatient one counts, and both hear what was left.
+                ending.until = ending.until.min(until);
+                ending.replies.push(reply);
+            }
+            Wake::Asked(question) => self.answer(question),
+            Wake::GraceOver | Wake::Abandoned => return false,
+            Wake::StoreLost => {
+                tracing::error!("the thread that writes the queue has broken off; this is a defect");
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Takes what else has come by now, without waiting.
+    fn take_all(&mut self, inbox: &mut Inbox) {
+        while let Some(written) = self.journal.try_done() {
+            self.take(Wake::Written(written), inbox);
+        }
+        for _ in 0..ROUND {
+            let Some(returned) = self.attempts.try_join_next_with_id() else { break };
+            self.take(Wake::Returned(returned), inbox);
+        }
+        while let Some(Ok(reading)) = self.readings.try_join_next() {
+            self.take(Wake::Read(reading), inbox);
+        }
+        for _ in 0..ROUND {
+            let Ok(question) = inbox.asked.try_recv() else { break };
+            self.take(Wake::Asked(question), inbox);
+        }
+        for _ in 0..ROUND {
+            if !self.has_room() {
+                break;
+            }
+            let Ok(new) = inbox.handed.try_recv() else { break };
+            self.take(Wake::New(new), inbox);
         }
     }
 
     /// When there is something to do that nobody will say.
     fn next_timer(&self) -> Option<UnixMs> {
-        let due = self.schedule.next_due().filter(|_| self.may_start());
+        let next = [self.schedule.next_due(), self.schedule.next_old()].into_iter().flatten().min();
+        let next = next.filter(|_| self.is_storing());
         let prune = self.prune_at.filter(|_| !self.is_pruning);
-        [due, self.schedule.next_old(), prune, self.probe_at].into_iter().flatten().min()
+        [next, prune, self.probe_at].into_iter().flatten().min()
     }
 
     fn submit(&mut self, ticket: Ticket, operation: Operation) {
@@ -300,26 +351,23 @@ impl Dispatch {
 
     fn written(&mut self, written: Written<Ticket>) {
         let Written { ticket, operation, result } = written;
-        if result.is_ok() && self.why_broken.take().is_some() {
-            tracing::info!("the queue can be written again");
+        match &result {
+            Ok(_) => self.works(),
+            Err(error) => self.fails(error),
         }
         match (ticket, operation) {
             (Ticket::Accept(accepting), Operation::Accept(record)) => {
                 self.accepted(accepting, record, result);
             }
-            (Ticket::Settle { item, then }, Operation::Settle(settlement)) => {
-                self.settled(item, then, settlement, result);
+            (Ticket::Settle(settling), Operation::Settle(settlement)) => {
+                self.settled(settling, settlement, result);
             }
             (Ticket::Steer(steering), Operation::Settle(settlement)) => {
                 self.steered(*steering, settlement, result);
             }
-            (Ticket::Prune, _) => self.pruned(result),
-            // Limits that could not be set are tried again with whatever else is written.
-            (Ticket::Limit, operation) => match result {
-                Ok(_) => {}
-                Err(error) => self.hold_back(Ticket::Limit, operation, &error),
-            },
-            // A ticket comes back with the operation that it went with.
+            (Ticket::Prune, _) => self.pruned(&result),
+            // Limits that did not get there go with the next probe. A ticket comes back with the operation that
+            // it went with.
             _ => {}
         }
     }
@@ -327,7 +375,7 @@ impl Dispatch {
     fn answer(&mut self, question: Question) {
         match question {
             Question::Stats(reply) => {
-                let in_flight = self.schedule.in_flight() + self.settling + self.ending_old;
+                let in_flight = self.schedule.in_flight() + self.schedule.settling() + self.ending_old;
                 // Whoever asked may have stopped listening; likewise below.
                 let _ = reply.send(Stats {
                     waiting: self.schedule.waiting() as u64,
@@ -343,10 +391,12 @@ impl Dispatch {
             }
             Question::Steer(steer, entries, reply) => self.steer(steer, entries, reply),
             Question::Reload(setup, limits, in_all, reply) => {
-                self.lanes.open_only(&setup.targets, &mut self.schedule);
+                self.lanes.open_only(&setup, &mut self.schedule);
                 self.schedule.set_in_all(in_all);
-                (self.setup, self.limits, self.in_all) = (setup, limits, in_all);
+                (self.setup, self.limits) = (setup, limits);
                 self.submit(Ticket::Limit, Operation::Limit(limits));
+                // What is kept for a shorter time now may go at once.
+                self.prune_at = Some(self.timeline.now());
                 let _ = reply.send(());
             }
             // The loop itself takes this one.
@@ -356,7 +406,7 @@ impl Dispatch {
 
     fn is_busy(&self) -> bool {
         let pending = self.schedule.in_flight() + self.ending_old + self.journal.under_way();
-        pending > 0 || !self.recovery.is_over()
+        pending > 0 || !(self.recovery.is_over() || self.why_broken.is_some())
     }
 
     fn next_due(&self) -> Option<UnixMs> {
@@ -377,57 +427,6 @@ impl Dispatch {
 
     fn has_nothing_before(&self, instant: UnixMs) -> bool {
         !self.is_busy() && self.next_due().is_none_or(|next| next > instant)
-    }
-
-    /// Breaks off what is under way, has everything written that can be, and closes the store.
-    async fn end(mut self, replies: Vec<oneshot::Sender<Remains>>) {
-        self.attempts.shutdown().await;
-        for (ticket, operation) in std::mem::take(&mut self.unwritten) {
-            self.submit(ticket, operation);
-        }
-        let journal = self.journal;
-        let lost = journal.close().await.into_iter().filter(|written| written.result.is_err()).count();
-        if lost > 0 {
-            tracing::error!(lost, "what ended could not be written down; it is sent again at the next start");
-        }
-        let flying = self.flying.values().map(|flight| &flight.item);
-        for item in self.schedule.iter().chain(flying) {
-            tracing::debug!(id = %item.id, target = %self.lanes.name(item.lane), "left undelivered");
-        }
-        let remains = Remains { waiting: self.schedule.waiting(), in_flight: self.flying.len() };
-        for reply in replies {
-            let _ = reply.send(remains);
-        }
-    }
-
-    fn tell_end(&mut self, item: &Item, detail: &str) {
-        let Item { id, attempts, state, .. } = item;
-        let (target, attempts) = (self.lanes.name(item.lane), *attempts);
-        match state {
-            State::Delivered => {
-                self.stats.delivered += 1;
-                tracing::debug!(%id, %target, attempts, "delivered");
-                self.tell(item, Happened::Delivered { attempts });
-            }
-            State::Dropped => {
-                self.stats.dropped += 1;
-                tracing::info!(%id, %target, attempts, "dropped");
-                self.tell(item, Happened::Dropped);
-            }
-            _ => {
-                self.stats.dead += 1;
-                tracing::error!(%id, %target, attempts, %detail, "dead");
-                self.tell(item, Happened::Dead { attempts, detail: detail.to_owned() });
-            }
-        }
-    }
-
-    fn tell(&self, item: &Item, happened: Happened) {
-        // Nobody has to watch, and what nobody sees need not be made.
-        if self.events.receiver_count() > 0 {
-            let (id, target) = (item.id.to_string(), self.lanes.name(item.lane).to_string());
-            let _ = self.events.send(Event { id, target, at: self.timeline.wall(), happened });
-        }
     }
 }
 

@@ -10,7 +10,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc as tokio_mpsc;
@@ -24,6 +25,8 @@ const LARGEST_GROUP: usize = 256;
 /// The way to a store; a ticket says what an operation was for, and comes back with it.
 pub(crate) struct Journal<T> {
     way: Way<T>,
+    /// What goes with the next flush.
+    batch: Vec<(T, Operation)>,
     under_way: usize,
 }
 
@@ -33,7 +36,8 @@ enum Way<T> {
         done: VecDeque<Written<T>>,
     },
     Thread {
-        operations: mpsc::Sender<(T, Operation)>,
+        operations: mpsc::Sender<Vec<(T, Operation)>>,
+        is_closing: Arc<AtomicBool>,
         done: tokio_mpsc::UnboundedReceiver<Vec<Written<T>>>,
         thread: JoinHandle<()>,
     },
@@ -57,22 +61,33 @@ impl<T: Send + 'static> Journal<T> {
             let (operations, take) = mpsc::channel();
             let (tell, done) = tokio_mpsc::unbounded_channel();
             let thread = thread::Builder::new().name("nuncio-queue".to_owned());
-            let thread = thread.spawn(move || write(store, &take, &tell))?;
-            Way::Thread { operations, done, thread }
+            let is_closing = Arc::new(AtomicBool::new(false));
+            let is_hurried = Arc::clone(&is_closing);
+            let thread = thread.spawn(move || write(store, &take, &tell, &is_hurried))?;
+            Way::Thread { operations, is_closing, done, thread }
         } else {
             Way::InPlace { store, done: VecDeque::new() }
         };
-        Ok(Self { way, under_way: 0 })
+        Ok(Self { way, batch: Vec::new(), under_way: 0 })
     }
 
-    /// Begins an operation.
+    /// Adds an operation to those that go with the next flush.
     pub(crate) fn submit(&mut self, ticket: T, operation: Operation) {
         self.under_way += 1;
+        self.batch.push((ticket, operation));
+    }
+
+    /// Lets go what was submitted, all together.
+    pub(crate) fn flush(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        let batch = std::mem::take(&mut self.batch);
         match &mut self.way {
-            Way::InPlace { store, done } => done.extend(commit(store.as_mut(), vec![(ticket, operation)])),
+            Way::InPlace { store, done } => done.extend(commit(store.as_mut(), batch)),
             Way::Thread { operations, .. } => {
-                // The thread ends after this sender does.
-                let _ = operations.send((ticket, operation));
+                // Where the thread is gone, `done` says so.
+                let _ = operations.send(batch);
             }
         }
     }
@@ -82,25 +97,40 @@ impl<T: Send + 'static> Journal<T> {
         self.under_way
     }
 
-    /// Waits for operations to be done. Can be dropped without a loss.
-    pub(crate) async fn done(&mut self) -> Vec<Written<T>> {
+    /// Waits for operations to be done; `None` where nothing will ever be, because the thread broke off. Can
+    /// be dropped without a loss.
+    pub(crate) async fn done(&mut self) -> Option<Vec<Written<T>>> {
         let written = match &mut self.way {
             Way::InPlace { done, .. } if done.is_empty() => std::future::pending().await,
             Way::InPlace { done, .. } => done.drain(..).collect(),
-            Way::Thread { done, .. } => match done.recv().await {
-                Some(written) => written,
-                None => std::future::pending().await,
-            },
+            Way::Thread { done, .. } => done.recv().await?,
         };
+        Some(self.count(written))
+    }
+
+    /// Operations that are done by now.
+    pub(crate) fn try_done(&mut self) -> Option<Vec<Written<T>>> {
+        let written = match &mut self.way {
+            Way::InPlace { done, .. } if done.is_empty() => return None,
+            Way::InPlace { done, .. } => done.drain(..).collect(),
+            Way::Thread { done, .. } => done.try_recv().ok()?,
+        };
+        Some(self.count(written))
+    }
+
+    fn count(&mut self, written: Vec<Written<T>>) -> Vec<Written<T>> {
         self.under_way = self.under_way.saturating_sub(written.len());
         written
     }
 
-    /// Closes the store, once everything that is under way is done; returns that.
-    pub(crate) async fn close(self) -> Vec<Written<T>> {
+    /// Closes the store, once everything that is under way is done, or after the first commit that fails;
+    /// returns all that.
+    pub(crate) async fn close(mut self) -> Vec<Written<T>> {
+        self.flush();
         match self.way {
             Way::InPlace { done, .. } => done.into(),
-            Way::Thread { operations, mut done, thread } => {
+            Way::Thread { operations, is_closing, mut done, thread } => {
+                is_closing.store(true, Ordering::SeqCst);
                 drop(operations);
                 let mut all = Vec::new();
                 while let Some(written) = done.recv().await {
@@ -117,14 +147,29 @@ impl<T: Send + 'static> Journal<T> {
 /// The thread: one group after the other, each of what has come by then.
 fn write<T>(
     mut store: Box<dyn Store>,
-    operations: &mpsc::Receiver<(T, Operation)>,
+    operations: &mpsc::Receiver<Vec<(T, Operation)>>,
     done: &tokio_mpsc::UnboundedSender<Vec<Written<T>>>,
+    is_closing: &AtomicBool,
 ) {
-    while let Ok(first) = operations.recv() {
-        let mut group = vec![first];
-        group.extend(operations.try_iter().take(LARGEST_GROUP - 1));
+    let mut waiting = VecDeque::new();
+    let mut given_up = None;
+    loop {
+        if waiting.is_empty() {
+            let Ok(batch) = operations.recv() else { return };
+            waiting.extend(batch);
+        }
+        waiting.extend(operations.try_iter().flatten());
+        let group: Vec<_> = waiting.drain(..waiting.len().min(LARGEST_GROUP)).collect();
+        let written = match &given_up {
+            // Nobody waits longer than for one failure on the way out.
+            Some(error) => fail(group, error),
+            None => commit(store.as_mut(), group),
+        };
+        if is_closing.load(Ordering::SeqCst) {
+            given_up = given_up.or_else(|| written.iter().find_map(|written| written.result.clone().err()));
+        }
         // Whoever handed these in may be gone; they are written all the same.
-        let _ = done.send(commit(store.as_mut(), group));
+        let _ = done.send(written);
     }
 }
 
@@ -133,12 +178,18 @@ fn commit<T>(store: &mut dyn Store, group: Vec<(T, Operation)>) -> Vec<Written<T
     if operations.iter().any(|operation| matches!(operation, Operation::Settle(_))) {
         crash::at("before-settle");
     }
-    let results = match store.commit(&operations) {
-        Ok(done) => done.into_iter().map(Ok).collect(),
-        Err(error) => vec![Err(error); operations.len()],
-    };
-    let all = tickets.into_iter().zip(operations).zip(results);
-    all.map(|((ticket, operation), result)| Written { ticket, operation, result }).collect()
+    match store.commit(&operations) {
+        Ok(done) => {
+            let all = tickets.into_iter().zip(operations).zip(done);
+            all.map(|((ticket, operation), done)| Written { ticket, operation, result: Ok(done) }).collect()
+        }
+        Err(error) => fail(tickets.into_iter().zip(operations).collect(), &error),
+    }
+}
+
+fn fail<T>(group: Vec<(T, Operation)>, error: &StoreError) -> Vec<Written<T>> {
+    let fail = |(ticket, operation)| Written { ticket, operation, result: Err(error.clone()) };
+    group.into_iter().map(fail).collect()
 }
 
 #[cfg(test)]
@@ -186,14 +237,20 @@ mod tests {
         let slow = Slow { store: MemoryStore::default(), groups: Arc::clone(&groups), go: wait };
         let mut journal = Journal::open(Box::new(slow)).unwrap();
         journal.submit(0, prune(0));
+        journal.flush();
         while groups.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
-        (1..=600).for_each(|n| journal.submit(n, prune(n)));
+        for n in 1..=600 {
+            journal.submit(n, prune(n));
+            if n % 100 == 0 {
+                journal.flush();
+            }
+        }
         (0..4).for_each(|_| go.send(Ok(())).unwrap());
         let mut tickets = Vec::new();
         while tickets.len() < 601 {
-            tickets.extend(journal.done().await.into_iter().map(|written| written.ticket));
+            tickets.extend(journal.done().await.unwrap().into_iter().map(|written| written.ticket));
         }
         assert_eq!(tickets, (0..=600).collect::<Vec<_>>());
         assert_eq!((*groups.lock().unwrap()).clone(), [1, 256, 256, 88]);
@@ -207,12 +264,14 @@ mod tests {
         let mut journal = Journal::open(Box::new(slow)).unwrap();
         go.send(Err(StoreError::Broken("no space".into()))).unwrap();
         journal.submit("first", prune(7));
-        let written = journal.done().await.remove(0);
+        journal.flush();
+        let written = journal.done().await.unwrap().remove(0);
         assert_eq!((written.ticket, written.operation.clone()), ("first", prune(7)));
         assert_eq!(written.result, Err(StoreError::Broken("no space".into())));
         go.send(Ok(())).unwrap();
         journal.submit(written.ticket, written.operation);
-        assert_eq!(journal.done().await.remove(0).result, Ok(Done::Pruned { next: None }));
+        journal.flush();
+        assert_eq!(journal.done().await.unwrap().remove(0).result, Ok(Done::Pruned { next: None }));
     }
 
     #[tokio::test]
@@ -230,6 +289,34 @@ mod tests {
         let mut journal = Journal::open(Box::new(MemoryStore::default())).unwrap();
         journal.submit((), prune(1));
         journal.submit((), prune(2));
-        assert_eq!((journal.under_way(), journal.done().await.len()), (2, 2));
+        assert!(journal.try_done().is_none());
+        journal.flush();
+        assert_eq!((journal.under_way(), journal.done().await.unwrap().len()), (2, 2));
+        assert_eq!(journal.under_way(), 0);
+    }
+
+    #[tokio::test]
+    async fn on_the_way_out_one_failure_is_enough() {
+        let (go, wait) = mpsc::channel();
+        let slow = Slow { store: MemoryStore::default(), groups: Arc::default(), go: wait };
+        let groups = Arc::clone(&slow.groups);
+        let mut journal = Journal::open(Box::new(slow)).unwrap();
+        (0..600).for_each(|n| journal.submit(n, prune(n)));
+        let fail = async { go.send(Err(StoreError::Broken("no space".into()))).unwrap() };
+        let (written, ()) = tokio::join!(journal.close(), fail);
+        assert_eq!((written.len(), groups.lock().unwrap().len()), (600, 1));
+        assert!(written.iter().all(|written| written.result.is_err()));
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_breaks_off_is_noticed() {
+        let (go, wait) = mpsc::channel();
+        let slow = Slow { store: MemoryStore::default(), groups: Arc::default(), go: wait };
+        let mut journal = Journal::open(Box::new(slow)).unwrap();
+        journal.submit((), prune(1));
+        journal.flush();
+        // The store panics: nobody will ever say a word.
+        drop(go);
+        assert!(journal.done().await.is_none());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::alert;
 use crate::brain::{Brain, BrainError, Fault};
 use crate::builder::{Builder, StartError};
 use crate::clock::{Clock, UnixMs};
@@ -54,8 +55,8 @@ pub enum NotifyError {
     #[error("the notification has {0} bytes; at most {LARGEST_NOTIFICATION} are taken")]
     TooLarge(usize),
     /// The caller's id or idempotency key is longer than 255 bytes or has other characters than visible
-    /// ASCII: receivers get it in a header.
-    #[error("an id or idempotency key is not 1 to 255 visible ASCII characters")]
+    /// ASCII (receivers get it in a header), or begins as those of our own notices do.
+    #[error("an id or idempotency key is not 1 to 255 visible ASCII characters, or begins with `{prefix}`", prefix = alert::PREFIX)]
     InvalidId,
     /// The queue takes nothing now, or has another notification under this id or key.
     #[error(transparent)]
@@ -114,6 +115,8 @@ pub struct Remains {
     pub waiting: usize,
     /// Deliveries whose attempt was broken off; their receivers may have them.
     pub in_flight: usize,
+    /// Deliveries whose attempt had ended, which could not be written down; they are sent again.
+    pub unwritten: usize,
 }
 
 impl Default for Stats {
@@ -184,6 +187,9 @@ impl Nuncio {
         notification.at = self.shared.clock.now();
         if notification.id.is_empty() {
             notification.id = self.shared.entropy.id(notification.at);
+        }
+        if notification.id.starts_with(alert::PREFIX) {
+            return Err(NotifyError::InvalidId);
         }
         let is_id = |text: &String| {
             (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
@@ -311,6 +317,11 @@ impl Nuncio {
     /// Of two shutdowns the more impatient one counts. `None` where the dispatcher had ended before.
     pub async fn shutdown(&self, grace: Duration) -> Option<Remains> {
         self.ask(|reply| Question::Shutdown(grace, reply)).await
+    }
+
+    /// Waits until the dispatcher has ended, for whatever reason.
+    pub async fn ended(&self) {
+        self.asked.closed().await;
     }
 
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {

@@ -3,9 +3,10 @@
 //! Pure bookkeeping in memory: it is told the time and starts nothing itself, and to know when something is
 //! due next costs it nothing. An item leaves its lane when it is due, its lane is open and not held, its lane
 //! has fewer items in flight than it may have, and so has the whole schedule; but a lane with none in flight
-//! always may have one, so that others that hang cannot keep it waiting. Within a lane items leave in the
-//! order in which they are due, and those due at the same instant in the order of their keys. An item that
-//! has waited for longer than its lane allows is too old, and leaves by another door.
+//! always may have one, so that others that hang cannot keep it waiting. As many again may have come back and
+//! be on their way to disk; a crash repeats no more than both. Within a lane items leave in the order in which
+//! they are due, and those due at the same instant in the order of their keys. An item that has waited for
+//! longer than its lane allows is too old, and leaves by another door.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ pub(crate) struct Schedule<T> {
     aging: BTreeSet<(UnixMs, usize)>,
     in_all: usize,
     in_flight: usize,
+    settling: usize,
     waiting: usize,
 }
 
@@ -31,7 +33,7 @@ pub(crate) struct Schedule<T> {
 pub(crate) struct Rules {
     /// How many items may be in flight; none where the lane is closed.
     pub(crate) concurrency: usize,
-    /// How long after it was queued an item is too old, in milliseconds.
+    /// How old an item may be, in milliseconds.
     pub(crate) max_age: u64,
 }
 
@@ -39,8 +41,8 @@ pub(crate) struct Rules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Waiting<T> {
     pub(crate) key: DeliveryKey,
-    /// When it was queued.
-    pub(crate) queued_at: UnixMs,
+    /// From when on its age is counted.
+    pub(crate) ages_from: UnixMs,
     /// When it may leave.
     pub(crate) due: UnixMs,
     pub(crate) item: T,
@@ -49,11 +51,12 @@ pub(crate) struct Waiting<T> {
 #[derive(Debug)]
 struct Lane<T> {
     rules: Rules,
-    /// What waits, when it is due, and when it was queued.
+    /// What waits, when it is due, and from when on its age is counted.
     waiting: BTreeMap<DeliveryKey, (UnixMs, UnixMs, T)>,
     by_due: BTreeSet<(UnixMs, DeliveryKey)>,
     by_age: BTreeSet<(UnixMs, DeliveryKey)>,
     in_flight: usize,
+    settling: usize,
     held_until: UnixMs,
     /// Where the lane stands in `ready`, and in which of the two.
     ready_at: Option<(usize, UnixMs)>,
@@ -70,6 +73,7 @@ impl<T> Schedule<T> {
             aging: BTreeSet::new(),
             in_all: in_all.max(1),
             in_flight: 0,
+            settling: 0,
             waiting: 0,
         }
     }
@@ -82,6 +86,7 @@ impl<T> Schedule<T> {
             by_due: BTreeSet::new(),
             by_age: BTreeSet::new(),
             in_flight: 0,
+            settling: 0,
             held_until: 0,
             ready_at: None,
             aging_at: None,
@@ -105,10 +110,10 @@ impl<T> Schedule<T> {
     /// Puts an item into a lane, which must be one of [`Schedule::add_lane`]'s.
     pub(crate) fn push(&mut self, lane: usize, waiting: Waiting<T>) {
         let Some(slot) = self.lanes.get_mut(lane) else { return };
-        let Waiting { key, queued_at, due, item } = waiting;
-        slot.waiting.insert(key, (due, queued_at, item));
+        let Waiting { key, ages_from, due, item } = waiting;
+        slot.waiting.insert(key, (due, ages_from, item));
         slot.by_due.insert((due, key));
-        slot.by_age.insert((queued_at, key));
+        slot.by_age.insert((ages_from, key));
         self.waiting += 1;
         self.index(lane);
     }
@@ -131,9 +136,9 @@ impl<T> Schedule<T> {
     /// Takes out an item, wherever it stands in its lane.
     pub(crate) fn remove(&mut self, lane: usize, key: DeliveryKey) -> Option<T> {
         let slot = self.lanes.get_mut(lane)?;
-        let (due, queued_at, item) = slot.waiting.remove(&key)?;
+        let (due, ages_from, item) = slot.waiting.remove(&key)?;
         slot.by_due.remove(&(due, key));
-        slot.by_age.remove(&(queued_at, key));
+        slot.by_age.remove(&(ages_from, key));
         self.waiting -= 1;
         self.index(lane);
         Some(item)
@@ -146,15 +151,23 @@ impl<T> Schedule<T> {
         self.remove(lane, key).map(|item| (lane, item))
     }
 
-    /// An item of this lane is no longer in flight.
-    pub(crate) fn finish(&mut self, lane: usize) {
-        if let Some(slot) = self.lanes.get_mut(lane)
-            && slot.in_flight > 0
-        {
-            slot.in_flight -= 1;
-            self.in_flight -= 1;
-            self.index(lane);
-        }
+    /// An item of this lane is no longer in flight. Where its end is being written, it still counts, until
+    /// [`Schedule::settled`].
+    pub(crate) fn finish(&mut self, lane: usize, is_settling: bool) {
+        let Some(slot) = self.lanes.get_mut(lane).filter(|slot| slot.in_flight > 0) else { return };
+        slot.in_flight -= 1;
+        self.in_flight -= 1;
+        slot.settling += usize::from(is_settling);
+        self.settling += usize::from(is_settling);
+        self.index(lane);
+    }
+
+    /// The end of an item of this lane is written.
+    pub(crate) fn settled(&mut self, lane: usize) {
+        let Some(slot) = self.lanes.get_mut(lane).filter(|slot| slot.settling > 0) else { return };
+        slot.settling -= 1;
+        self.settling -= 1;
+        self.index(lane);
     }
 
     /// Lets nothing leave a lane before an instant.
@@ -181,6 +194,11 @@ impl<T> Schedule<T> {
         self.in_flight
     }
 
+    /// How many items have come back and are being written.
+    pub(crate) fn settling(&self) -> usize {
+        self.settling
+    }
+
     /// How many items wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting
@@ -201,7 +219,7 @@ impl<T> Schedule<T> {
     fn index(&mut self, lane: usize) {
         let Some(slot) = self.lanes.get_mut(lane) else { return };
         let is_busy = usize::from(slot.in_flight > 0);
-        let has_room = slot.in_flight < slot.rules.concurrency;
+        let has_room = slot.in_flight.max(slot.settling) < slot.rules.concurrency;
         let due = slot.by_due.first().filter(|_| has_room).map(|(due, _)| *due);
         let ready_at = due.map(|due| (is_busy, due.max(slot.held_until)));
         let max_age = slot.rules.max_age;
@@ -248,7 +266,7 @@ mod tests {
     impl Schedule<&'static str> {
         fn put(&mut self, lane: usize, due: UnixMs, item: &'static str) {
             let key = key(self.waiting as u64 + self.in_flight as u64);
-            self.push(lane, Waiting { key, queued_at: 0, due, item });
+            self.push(lane, Waiting { key, ages_from: 0, due, item });
         }
 
         fn run(&mut self, now: UnixMs) -> Option<(usize, &'static str)> {
@@ -284,7 +302,7 @@ mod tests {
         assert_eq!(schedule.run(1), Some((0, "slow")));
         assert_eq!(schedule.run(1), Some((1, "elsewhere")));
         assert_eq!((schedule.run(1), schedule.next_due()), (None, None));
-        schedule.finish(0);
+        schedule.finish(0, false);
         assert_eq!(schedule.run(1), Some((0, "behind it")));
     }
 
@@ -296,7 +314,7 @@ mod tests {
         }
         let left: Vec<_> = std::iter::from_fn(|| schedule.run(1)).map(|(_, item)| item).collect();
         assert_eq!((left, schedule.next_due()), (vec!["a", "b", "d"], None));
-        schedule.finish(0);
+        schedule.finish(0, false);
         assert_eq!(schedule.next_due(), None);
         schedule.set_in_all(3);
         assert_eq!(schedule.run(1), Some((0, "c")));
@@ -306,6 +324,22 @@ mod tests {
         assert!(schedule.run(1).is_some());
         schedule.put(1, 1, "another's");
         assert_eq!(schedule.run(1), Some((1, "another's")));
+    }
+
+    #[test]
+    fn as_many_as_may_be_in_flight_may_be_on_their_way_to_disk() {
+        let mut schedule = schedule(2, 9);
+        for item in ["a", "b", "c", "d", "e"] {
+            schedule.put(0, 1, item);
+        }
+        for _ in 0..2 {
+            assert!(schedule.run(1).is_some());
+            schedule.finish(0, true);
+        }
+        assert_eq!((schedule.run(1), schedule.settling()), (None, 2));
+        schedule.settled(0);
+        assert!(schedule.run(1).is_some() && schedule.run(1).is_some());
+        assert_eq!((schedule.run(1), schedule.in_flight(), schedule.settling()), (None, 2, 1));
     }
 
     #[test]
@@ -332,8 +366,8 @@ mod tests {
     #[test]
     fn what_is_too_old_leaves_even_a_lane_that_is_held() {
         let mut schedule = schedule(9, 9);
-        schedule.push(0, Waiting { key: key(7), queued_at: 5, due: 9_000, item: "late" });
-        schedule.push(0, Waiting { key: key(3), queued_at: 6, due: 1, item: "early" });
+        schedule.push(0, Waiting { key: key(7), ages_from: 5, due: 9_000, item: "late" });
+        schedule.push(0, Waiting { key: key(3), ages_from: 6, due: 1, item: "early" });
         schedule.hold(0, 9_999);
         assert_eq!((schedule.next_old(), schedule.take_old(1_004)), (Some(1_005), None));
         assert_eq!(schedule.take_old(1_005), Some((0, "late")));
@@ -346,7 +380,7 @@ mod tests {
     fn an_item_is_taken_out_wherever_it_stands() {
         let mut schedule = schedule(9, 9);
         for n in 0..3 {
-            schedule.push(0, Waiting { key: key(n), queued_at: n, due: 100 - n, item: "x" });
+            schedule.push(0, Waiting { key: key(n), ages_from: n, due: 100 - n, item: "x" });
         }
         assert_eq!(schedule.remove(0, key(1)), Some("x"));
         assert_eq!((schedule.remove(0, key(1)), schedule.remove(1, key(0))), (None, None));
@@ -363,7 +397,7 @@ mod tests {
                 schedule.add_lane(Rules { concurrency: per_lane, max_age: AGE });
             }
             for (n, (lane, due)) in items.iter().enumerate() {
-                schedule.push(*lane, Waiting { key: key(n as u64), queued_at: 0, due: *due, item: n });
+                schedule.push(*lane, Waiting { key: key(n as u64), ages_from: 0, due: *due, item: n });
             }
             let (mut left, mut flying, mut now) = (vec![], vec![], 0);
             while schedule.waiting() > 0 {
@@ -377,7 +411,7 @@ mod tests {
                 }
                 match schedule.next_due() {
                     Some(due) => { prop_assert!(due > now); now = due; }
-                    None => { schedule.finish(flying.remove(0)); }
+                    None => { schedule.finish(flying.remove(0), false); }
                 }
             }
             left.sort_unstable();

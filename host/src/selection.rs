@@ -13,8 +13,8 @@ pub struct Selection {
     /// Only of notifications at least as serious as this: trace, debug, info, warn, error or fatal
     #[arg(short, long, value_name = "LEVEL")]
     pub level: Option<String>,
-    /// Only what was queued, tried or ended since: a length of time before now (2h), or an instant
-    /// (2026-11-24T06:00:00Z)
+    /// Only what was queued, tried or ended since: a length of time before now (2h), a day or an instant
+    /// (2026-11-24, 2026-11-24T06:00:00Z)
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Only where the last outcome or the reason of death contains this text
@@ -68,7 +68,9 @@ fn read_since(text: &str, now: UnixMs) -> Result<UnixMs, Misunderstood> {
     if let Ok(ago) = humantime::parse_duration(text) {
         return Ok(now.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)));
     }
-    let instant = humantime::parse_rfc3339_weak(text).ok();
+    // A day begins at midnight, in UTC.
+    let day = format!("{text}T00:00:00Z");
+    let instant = humantime::parse_rfc3339_weak(text).or_else(|_| humantime::parse_rfc3339(&day)).ok();
     let instant = instant.and_then(|instant| instant.duration_since(std::time::UNIX_EPOCH).ok());
     let instant = instant.and_then(|since| u64::try_from(since.as_millis()).ok());
     instant.ok_or_else(|| Misunderstood {
@@ -108,6 +110,7 @@ mod tests {
             ("100years", 0),
             ("2026-11-22T21:30:00Z", NOW),
             ("2026-11-22 21:30:00", NOW),
+            ("2026-11-22", NOW - (21 * 60 + 30) * 60_000),
         ] {
             let at = read_since(text, NOW).unwrap().abs_diff(since);
             assert!(at == 0 || since == 0, "{text}");

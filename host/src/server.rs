@@ -238,21 +238,19 @@ async fn take(State(server): State<Arc<Server>>, headers: HeaderMap, body: Body)
     }
 }
 
-/// `{"id", "targets"}`, and the names in `to` that no target has, so that a slip is not silent, and whether it
-/// was handed in before.
+/// `{"id", "targets"}`, and the names in `to` that no target has, so that a slip is not silent; or
+/// `{"id", "repeated"}` for what was handed in before.
 fn acknowledge(receipt: &Receipt) -> Value {
+    if receipt.is_repeat {
+        return json!({ "id": receipt.id, "repeated": true });
+    }
     let sent = receipt.decisions.iter().filter(|decision| decision.choice == Choice::Send);
     let targets: Vec<&str> = sent.map(|decision| decision.target.as_str()).collect();
     let unknown: Vec<Value> =
         unknown(receipt).map(|d| json!({ "target": d.target, "because": d.because })).collect();
     let mut answer = json!({ "id": receipt.id, "targets": targets });
-    if let Some(members) = answer.as_object_mut() {
-        if !unknown.is_empty() {
-            members.insert("unknown".to_owned(), unknown.into());
-        }
-        if receipt.is_repeat {
-            members.insert("repeated".to_owned(), true.into());
-        }
+    if let Some(members) = answer.as_object_mut().filter(|_| !unknown.is_empty()) {
+        members.insert("unknown".to_owned(), unknown.into());
     }
     answer
 }

@@ -70,7 +70,7 @@ pub trait Reader: Send + 'static {
     /// Where the store cannot be read.
     fn entries(&mut self, keys: &[DeliveryKey]) -> Result<Vec<Entry>, StoreError>;
 
-    /// A page of a list.
+    /// A page of a list. Entries that somebody broke are left out, and named.
     ///
     /// # Errors
     ///
@@ -101,8 +101,10 @@ pub enum Operation {
     Settle(Settlement),
     /// Forget a few of those deliveries that ended long enough before this instant.
     Prune(UnixMs),
-    /// Keep to these limits from now on. What is there already stays.
+    /// Keep to these limits from now on. What is there already goes with the next prunings.
     Limit(Limits),
+    /// Write something that changes nothing, to find out whether writing works.
+    Probe,
 }
 
 /// What became of an operation.
@@ -130,6 +132,8 @@ pub enum Done {
     },
     /// The limits hold.
     Limited,
+    /// Writing works.
+    Probed,
 }
 
 /// How much a store may hold, and for how long.
@@ -137,7 +141,8 @@ pub enum Done {
 pub struct Limits {
     /// How many deliveries may wait for their end.
     pub max_messages: u64,
-    /// What all records may take, roughly, in bytes. Deliveries that have arrived make room before their time.
+    /// What all records may take, roughly, in bytes. Deliveries that have arrived or were dropped make room
+    /// before their time.
     pub max_bytes: u64,
     /// Notifications less serious than this leave the last tenth of both to others.
     pub reserve_for: Level,
@@ -182,9 +187,9 @@ impl Limits {
         open <= self.share(self.max_messages, level)
     }
 
-    /// Whether records may take so many bytes in all, for a notification of a level.
-    pub(crate) fn may_take(&self, bytes: u64, level: Level) -> bool {
-        bytes <= self.share(self.max_bytes, level)
+    /// How many bytes records may take in all, for a notification of a level.
+    pub(crate) fn share_of_bytes(&self, level: Level) -> u64 {
+        self.share(self.max_bytes, level)
     }
 
     fn share(&self, of: u64, level: Level) -> u64 {

@@ -108,7 +108,12 @@ fn describe(usage: &Usage, path: &str, now: u64) -> String {
     let mut table = super::table(&["target", "state", "deliveries", "oldest"]);
     for count in &usage.targets {
         let age = super::age(now, count.oldest);
-        table.add_row([count.target.clone(), count.state.to_string(), count.deliveries.to_string(), age]);
+        table.add_row([
+            super::harmless(&count.target),
+            count.state.to_string(),
+            count.deliveries.to_string(),
+            age,
+        ]);
     }
     let waiting = super::deliveries(usage.open);
     let size = |bytes: u64| bytesize::ByteSize::b(bytes).display().iec().to_string();

@@ -46,7 +46,8 @@ pub(super) struct Arguments {
     grace: Duration,
 }
 
-pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+pub(super) async fn run(mut arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+    arguments.file = arguments.file.settled();
     let (name, text) = arguments.file.read()?;
     let brain = super::load_brain(component)?;
     let config = Config::load(&name, &text, &ProcessEnvironment, &brain)?;
@@ -64,7 +65,7 @@ pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Res
     let control = control_token();
     let (before, queue) = (config.queue().place.clone(), describe_place(&place));
     let nuncio =
-        with_queue(Nuncio::with_config(brain.clone(), config), &place, address, &control)?.start()?;
+        with_queue(Nuncio::with_config(brain.clone(), config), &place, address, &control).await?.start()?;
     let server = Arc::new(Server::new(nuncio.clone(), &settings.tokens, Some(&control)));
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(server::serve(listener, Arc::clone(&server), stopped));
@@ -79,15 +80,15 @@ pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Res
     };
     let fixed = Fixed { address, listen: settings.listen, place: before };
     let mut reload = Reload::new(arguments.file, text, fixed, brain);
-    let ended = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = lines => {}
-            () = reload.run(&nuncio, &server, &mut hang_up) => {}
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = lines => {}
+        () = reload.run(&nuncio, &server, &mut hang_up) => {}
+        () = nuncio.ended() => {
+            return Err(Failure::Other("the dispatcher has broken off; the log says why".to_owned()));
         }
-    };
-    ended.await;
+    }
     eprintln!(
         "nuncio is stopping; it delivers what it can within {}",
         humantime::format_duration(arguments.grace)
@@ -121,24 +122,28 @@ fn require_tokens(address: SocketAddr, tokens: &[SecretString]) -> Result<(), Fa
 /// Where the queue is to be.
 fn place(arguments: &Arguments, config: &Config) -> Result<QueuePlace, Failure> {
     let named = arguments.queue.as_deref().map(QueuePlace::parse);
-    if let Some(place) = named.or_else(|| config.queue().place.clone()) {
+    let configured = || config.queue().place.clone().map(|place| place.below(&arguments.file.folder()));
+    if let Some(place) = named.or_else(configured) {
         return Ok(place);
     }
     queue::place::default(&ProcessEnvironment).map(QueuePlace::File).ok_or_else(queue::nowhere)
 }
 
 /// Opens the queue, and leaves word beside it how to reach this process.
-fn with_queue(
+async fn with_queue(
     builder: Builder,
     place: &QueuePlace,
     address: SocketAddr,
     control: &SecretString,
 ) -> Result<Builder, Failure> {
     let QueuePlace::File(path) = place else { return Ok(builder.store(MemoryStore::default())) };
-    let mut store = SqliteStore::open(path).map_err(|error| match error {
+    let mut store = open(path).await.map_err(|error| match error {
         OpenError::InUse(_) => Failure::Other(error.to_string()),
         error => Failure::Usage(error.to_string()),
     })?;
+    if store.is_readable_by_others() {
+        eprintln!("warning: others can read {}; `chmod 600` it, and what lies beside it", path.display());
+    }
     let owner = Owner {
         process: std::process::id(),
         address: Some(address.to_string()),
@@ -147,6 +152,23 @@ fn with_queue(
     let cannot = |error| Failure::Other(format!("cannot write beside {}: {error}", path.display()));
     store.announce(&owner).map_err(cannot)?;
     Ok(builder.store(store))
+}
+
+/// Opens a queue's file. A command that has it for a moment is waited for, another daemon is not.
+async fn open(path: &Path) -> Result<SqliteStore, OpenError> {
+    const STEP: Duration = Duration::from_millis(50);
+    let mut left = Duration::from_secs(5);
+    loop {
+        match SqliteStore::open(path) {
+            Err(OpenError::InUse(in_use))
+                if !left.is_zero() && in_use.owner.as_ref().is_none_or(|owner| owner.address.is_none()) =>
+            {
+                tokio::time::sleep(STEP).await;
+                left = left.saturating_sub(STEP);
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// 256 bits that nobody can foretell.
@@ -170,13 +192,17 @@ fn describe_place(place: &QueuePlace) -> String {
 }
 
 fn describe(remains: Remains, place: &QueuePlace) -> String {
-    let Remains { waiting, in_flight } = remains;
-    if waiting + in_flight == 0 {
+    let Remains { waiting, in_flight, unwritten } = remains;
+    if waiting + in_flight + unwritten == 0 {
         return "nuncio has stopped; nothing was left".to_owned();
     }
     let what = match place {
         QueuePlace::Memory => "deliveries left, and lost, as the queue was in memory",
         QueuePlace::File(_) => "deliveries stay in the queue for the next start",
     };
-    format!("nuncio has stopped; {what}: {waiting} waiting, {in_flight} broken off under way")
+    let mut text = format!("nuncio has stopped; {what}: {waiting} waiting, {in_flight} broken off under way");
+    if unwritten > 0 {
+        text += &format!(", {unwritten} that ended and are sent again, as the queue could not be written");
+    }
+    text
 }

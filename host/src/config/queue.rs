@@ -1,6 +1,6 @@
 //! The `queue` section: where the queue is kept, how much it holds, and for how long.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -28,7 +28,7 @@ const KEYS: [&str; 7] =
 /// Where the queue is and what it may hold. What is `None` is the store's to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueConfig {
-    /// Where it is kept.
+    /// Where it is kept; a relative path is from the folder of the configuration on.
     pub place: Option<QueuePlace>,
     /// How many attempts may be under way in all; each target may have one in any case. At least 1.
     pub concurrency: usize,
@@ -53,6 +53,15 @@ impl QueuePlace {
     #[must_use]
     pub fn parse(text: &str) -> Self {
         if text == MEMORY { Self::Memory } else { Self::File(text.into()) }
+    }
+
+    /// The same, where a relative path is one from this folder on.
+    #[must_use]
+    pub fn below(self, folder: &Path) -> Self {
+        match self {
+            Self::File(path) => Self::File(folder.join(path)),
+            Self::Memory => Self::Memory,
+        }
     }
 }
 

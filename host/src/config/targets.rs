@@ -4,7 +4,8 @@
 //! secrets are whose. It refuses to know what a setting is for. The settings of a provider that nobody knows
 //! are kept back: nobody can tell which of them are secrets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -30,6 +31,8 @@ pub struct Targets<'c, 'p> {
     catalog: &'c Catalog<'p>,
     count: usize,
     names: BTreeSet<String>,
+    /// What changes with a target's settings.
+    fingerprints: HashMap<String, u64>,
     secrets: Secrets,
     /// The secrets of targets without a name of their own. They are known by the same names, and belong to
     /// nobody: should the component take such a target, nothing is revealed to it.
@@ -41,7 +44,7 @@ impl<'c, 'p> Targets<'c, 'p> {
     #[must_use]
     pub fn new(catalog: &'c Catalog<'p>) -> Self {
         let (secrets, orphans) = (Secrets::default(), Secrets::default());
-        Self { catalog, count: 0, names: BTreeSet::new(), secrets, orphans }
+        Self { catalog, count: 0, names: BTreeSet::new(), fingerprints: HashMap::new(), secrets, orphans }
     }
 
     /// How many were read, good or bad.
@@ -59,6 +62,12 @@ impl<'c, 'p> Targets<'c, 'p> {
     /// Their names, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
+    }
+
+    /// What changes with a target's settings, secrets and all, by its name. It tells nothing of them.
+    #[must_use]
+    pub fn fingerprints(&self) -> HashMap<String, u64> {
+        self.fingerprints.clone()
     }
 
     /// The secrets of all targets that were read.
@@ -99,6 +108,11 @@ impl<'c, 'p> Targets<'c, 'p> {
         let default = provider.filter(|_| naming == Naming::AfterProvider && has_no_name);
         let name = text("name").or(default);
         let is_own = name.is_some_and(|name| self.names.insert(name.to_owned()));
+        if let Some(name) = name.filter(|_| is_own) {
+            let mut hasher = DefaultHasher::new();
+            node.to_json().to_string().hash(&mut hasher);
+            self.fingerprints.insert(name.to_owned(), hasher.finish());
+        }
         let schema = provider.and_then(|provider| self.catalog.schema(provider));
         if let (Some(None), Some(provider)) = (schema, node.get("provider")) {
             let hint = "this is a mistake in the component that Nuncio runs, not in the file";

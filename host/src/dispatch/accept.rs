@@ -6,18 +6,25 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::item::Item;
-use super::{Dispatch, GUEST_INVALID, Handed, Ticket, shortened};
+use super::{Dispatch, End, GUEST_INVALID, Handed, Ticket, shortened};
 use crate::contract::{Choice, Decision, Notification};
 use crate::crash;
 use crate::event::Happened;
 use crate::nuncio::{NotifyError, Receipt};
-use crate::store::{Delivery, DeliveryKey, Done, Operation, Record, StoreError};
+use crate::store::{Delivery, DeliveryKey, Done, Operation, Progress, Record, StoreError};
 
 /// A notification on its way into the store.
 pub(super) struct Accepting {
     decisions: Vec<Decision>,
-    /// Whom to tell; nobody where it is our own.
-    reply: Option<oneshot::Sender<Result<Receipt, NotifyError>>>,
+    from: From,
+}
+
+/// Whose notification it is.
+enum From {
+    /// Somebody's, who is to be told.
+    Caller(oneshot::Sender<Result<Receipt, NotifyError>>),
+    /// Our own: a notice about this target.
+    Ourselves(Arc<str>),
 }
 
 impl Dispatch {
@@ -34,18 +41,23 @@ impl Dispatch {
             return;
         }
         match self.setup.dispatcher.route(&notification) {
-            Ok(decisions) => self.keep(notification, idempotency_key, decisions, Some(reply)),
+            Ok(decisions) => self.keep(notification, idempotency_key, decisions, From::Caller(reply)),
             Err(fault) => drop(reply.send(Err(fault.into()))),
         }
     }
 
-    /// As [`Dispatch::take_in`], for a notification of our own.
-    pub(super) fn take_own(&mut self, notification: Notification) {
-        let id = notification.id.clone();
-        match self.setup.dispatcher.route(&notification) {
-            Ok(decisions) => self.keep(notification, None, decisions, None),
-            Err(fault) => tracing::error!(%id, %fault, "a notice was not taken"),
+    /// As [`Dispatch::take_in`], for a notice of our own about a target.
+    pub(super) fn take_own(&mut self, notice: Notification, about: Arc<str>) {
+        match self.setup.dispatcher.route(&notice) {
+            Ok(decisions) => self.keep(notice, None, decisions, From::Ourselves(about)),
+            Err(fault) => self.forgo(&about, &fault),
         }
+    }
+
+    /// A notice could not be given; the next death gives rise to another.
+    fn forgo(&mut self, about: &str, why: &dyn std::error::Error) {
+        tracing::error!(target = %about, %why, "a notice was not taken");
+        self.alerts.forget(about);
     }
 
     fn keep(
@@ -53,7 +65,7 @@ impl Dispatch {
         notification: Notification,
         idempotency_key: Option<String>,
         decisions: Vec<Decision>,
-        reply: Option<oneshot::Sender<Result<Receipt, NotifyError>>>,
+        from: From,
     ) {
         let at = self.timeline.wall();
         let delivery = |decision: &Decision| {
@@ -73,7 +85,7 @@ impl Dispatch {
         let record = Record { notification: Arc::new(notification), idempotency_key, deliveries };
         self.accepting.0 += 1;
         self.accepting.1 += record.notification.size();
-        self.submit(Ticket::Accept(Accepting { decisions, reply }), Operation::Accept(record));
+        self.submit(Ticket::Accept(Accepting { decisions, from }), Operation::Accept(record));
     }
 
     pub(super) fn accepted(
@@ -82,7 +94,7 @@ impl Dispatch {
         record: Record,
         result: Result<Done, StoreError>,
     ) {
-        let Accepting { decisions, reply } = accepting;
+        let Accepting { decisions, from } = accepting;
         let id = record.notification.id.clone();
         self.accepting.0 -= 1;
         self.accepting.1 -= record.notification.size();
@@ -92,15 +104,18 @@ impl Dispatch {
                 self.enter(number, record);
                 Ok(Receipt { id, decisions, is_repeat: false })
             }
-            Ok(Done::Known { id, is_same: true }) => Ok(Receipt { id, decisions, is_repeat: true }),
+            // Where it goes was decided when it came first.
+            Ok(Done::Known { id, is_same: true }) => {
+                Ok(Receipt { id, decisions: Vec::new(), is_repeat: true })
+            }
             Ok(Done::Known { id, is_same: false }) => Err(StoreError::Reused(id)),
             Ok(_) => Err(StoreError::Full),
             Err(error) => Err(error),
         };
-        match (reply, answer) {
-            (Some(reply), answer) => drop(reply.send(answer.map_err(NotifyError::from))),
-            (None, Ok(_)) => {}
-            (None, Err(error)) => tracing::error!(%error, "a notice was not taken"),
+        match (from, answer) {
+            (From::Caller(reply), answer) => drop(reply.send(answer.map_err(NotifyError::from))),
+            (From::Ourselves(_), Ok(_)) => {}
+            (From::Ourselves(about), Err(error)) => self.forgo(&about, &error),
         }
     }
 
@@ -115,6 +130,12 @@ impl Dispatch {
         }
         let (id, now): (Arc<str>, _) = (notification.id.as_str().into(), self.timeline.now());
         for (n, Delivery { target, progress }) in (0..).zip(deliveries) {
+            if progress.state.has_ended() {
+                let Progress { state, attempts, detail, .. } = &progress;
+                self.tell_end(&End { id: &id, target: &target, state: *state, attempts: *attempts, detail });
+                self.prune_later();
+                continue;
+            }
             let item = Item {
                 key: DeliveryKey { record: number, n },
                 id: Arc::clone(&id),
@@ -123,20 +144,18 @@ impl Dispatch {
                 notification: Some(Arc::clone(&notification)),
                 state: progress.state,
                 queued_at: now,
+                not_old_before: 0,
                 first_tried: None,
                 attempts: 0,
                 tried: 0,
                 parts: 0,
                 faults: 0,
+                stored: 0,
             };
-            if progress.state.has_ended() {
-                self.tell_end(&item, &progress.detail);
-            } else {
-                self.tell(&item, Happened::Queued);
-                // What is in the store already comes first, and this with it in its turn.
-                if !self.recovery.finds(item.key) {
-                    self.wait_until(now, item);
-                }
+            self.tell(&item, Happened::Queued);
+            // What is in the store already comes first, and this with it in its turn.
+            if !self.recovery.finds(item.key) {
+                self.wait_until(now, item);
             }
         }
     }

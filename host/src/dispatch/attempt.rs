@@ -3,6 +3,7 @@
 //! What comes back is an outcome for the guest to judge, or why there is none. Replies are blotted of the
 //! target's secrets before anybody sees them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) targets: Vec<Target>,
     /// Which targets are told when deliveries to another one die.
     pub(crate) alerts_to: Vec<String>,
+    /// What changes with a target's settings, by its name.
+    pub(crate) fingerprints: HashMap<String, u64>,
 }
 
 /// What an attempt is of.
@@ -69,10 +72,10 @@ impl Setup {
     ///
     /// Where the guest breaks off, or refuses now what it accepted.
     pub(crate) fn of(brain: &Brain, config: Config, egress: Arc<Egress>) -> Result<Self, Fault> {
-        let Config { guest_config, secrets, alerts_to, .. } = config;
+        let Config { guest_config, secrets, alerts_to, fingerprints, .. } = config;
         let dispatcher = brain.dispatcher(&guest_config)?;
         let targets = dispatcher.targets()?;
-        Ok(Self { dispatcher, egress, secrets, targets, alerts_to })
+        Ok(Self { dispatcher, egress, secrets, targets, alerts_to, fingerprints })
     }
 
     /// Sends the next request of a delivery.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::attempt::Setup;
 use crate::clock::{Timeline, UnixMs};
 use crate::contract::{Attempt, Class, Level, Notification};
-use crate::schedule::Waiting;
 use crate::store::{DeliveryKey, Entry, LastReply, Progress, Settlement, State};
 
 /// One delivery. Instants are the timeline's. It is small, since there can be a million: what the
@@ -20,6 +19,8 @@ pub(super) struct Item {
     pub(super) notification: Option<Arc<Notification>>,
     pub(super) state: State,
     pub(super) queued_at: UnixMs,
+    /// Its age is counted from then on at the earliest.
+    pub(super) not_old_before: UnixMs,
     pub(super) first_tried: Option<UnixMs>,
     pub(super) attempts: u32,
     /// How many attempts there were of the request that is its turn.
@@ -28,6 +29,8 @@ pub(super) struct Item {
     pub(super) parts: u32,
     /// How often the guest broke off since the last attempt.
     pub(super) faults: u32,
+    /// What the detail and the reply take that are in the store, in bytes.
+    pub(super) stored: u64,
 }
 
 /// What is known of the last outcome.
@@ -45,9 +48,11 @@ pub(super) struct Flight {
 }
 
 impl Item {
-    /// A delivery that was found in the store, for a lane.
+    /// A delivery that was found in the store, for a lane. Who set the wall clock back since then has not made
+    /// it come from the future.
     pub(super) fn found(entry: &Entry, lane: usize, timeline: &Timeline) -> Self {
         let progress = &entry.delivery.progress;
+        let instant = |at| timeline.of_wall(at).min(timeline.now());
         Self {
             key: entry.key,
             id: entry.id.as_str().into(),
@@ -55,21 +60,19 @@ impl Item {
             lane,
             notification: None,
             state: progress.state,
-            queued_at: timeline.of_wall(progress.queued_at),
-            first_tried: progress.first_tried_at.map(|at| timeline.of_wall(at)),
+            queued_at: instant(progress.queued_at),
+            not_old_before: 0,
+            first_tried: progress.first_tried_at.map(instant),
             attempts: progress.attempts,
             tried: progress.tried,
             parts: progress.parts,
             faults: progress.faults,
+            stored: progress.size(),
         }
     }
 
     pub(super) fn attempt(&self, now: UnixMs) -> Attempt {
         Attempt { number: self.tried, first_tried: self.first_tried.unwrap_or(now), level: self.level }
-    }
-
-    pub(super) fn waiting(self, due: UnixMs) -> Waiting<Self> {
-        Waiting { key: self.key, queued_at: self.queued_at, due, item: self }
     }
 
     /// What the notification takes that is held here, in bytes.
@@ -95,7 +98,8 @@ impl Item {
             parts: self.parts,
             faults: self.faults,
         };
-        Settlement { key: self.key, had_ended: false, progress }
+        let (key, level) = (self.key, self.level);
+        Settlement { key, had_ended: false, level, replaces: self.stored, progress }
     }
 }
 

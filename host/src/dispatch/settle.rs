@@ -6,7 +6,9 @@ use tokio::task::{Id, JoinError};
 
 use super::attempt::Attempted;
 use super::item::{Flight, Item, Last};
-use super::{AFTER_A_FAILURE_MS, Dispatch, GUEST_INVALID, GUEST_TRAP, LONGEST_WAIT_MS, Ticket, shortened};
+use super::{
+    AFTER_A_FAILURE_MS, Dispatch, End, GUEST_INVALID, GUEST_TRAP, LONGEST_WAIT_MS, Ticket, shortened,
+};
 use crate::alert::Death;
 use crate::clock::UnixMs;
 use crate::contract::{Judgement, Outcome, Verdict};
@@ -19,8 +21,16 @@ const MOST_FAULTS: u32 = 3;
 /// How long a delivery waits after the guest failed it, and at least where the guest parks it.
 pub(super) const AFTER_A_FAULT_MS: u64 = 1_000;
 
+/// A delivery of which it is being written down where it stands.
+pub(super) struct Settling {
+    item: Item,
+    /// Whether it holds a place in its lane.
+    was_flying: bool,
+    then: Then,
+}
+
 /// What happens to a delivery once it is written down where it stands.
-pub(super) enum Then {
+enum Then {
     /// It has ended.
     End,
     /// It waits, and somebody may want to know.
@@ -36,7 +46,8 @@ impl Dispatch {
             Err(error) => (error.id(), Attempted::Lost(error.to_string())),
         };
         let Some(Flight { item, setup }) = self.flying.remove(&id) else { return };
-        self.schedule.finish(item.lane);
+        let is_settling = !matches!(attempted, Attempted::Unread(_) | Attempted::Missing);
+        self.schedule.finish(item.lane, is_settling);
         let now = self.timeline.now();
         match attempted {
             Attempted::Exchanged { outcome, parts } => {
@@ -49,16 +60,16 @@ impl Dispatch {
                 };
                 match judged {
                     Ok(judgement) => self.follow(item, judgement, reply, parts, now),
-                    Err(fault) => self.fail(item, now, GUEST_TRAP, &fault.to_string()),
+                    Err(fault) => self.fail(item, true, now, GUEST_TRAP, &fault.to_string()),
                 }
             }
             Attempted::Refused(reason) => {
                 let last = Last { detail: shortened(reason), ..Last::default() };
-                self.finish(item, State::Dead, last);
+                self.finish(item, true, State::Dead, last);
             }
-            Attempted::Trapped(fault) => self.fail(item, now, GUEST_TRAP, &fault.to_string()),
-            Attempted::Broken(what) => self.fail(item, now, GUEST_INVALID, &what),
-            Attempted::Lost(what) => self.fail(item, now, "attempt-lost", &what),
+            Attempted::Trapped(fault) => self.fail(item, true, now, GUEST_TRAP, &fault.to_string()),
+            Attempted::Broken(what) => self.fail(item, true, now, GUEST_INVALID, &what),
+            Attempted::Lost(what) => self.fail(item, true, now, "attempt-lost", &what),
             Attempted::Unread(error) => {
                 tracing::error!(id = %item.id, %error, "the notification cannot be read; trying again");
                 self.wait_until(now.saturating_add(AFTER_A_FAILURE_MS), item);
@@ -89,83 +100,86 @@ impl Dispatch {
                 item.tried = 0;
                 let last = Last { detail, class, reply };
                 if item.parts >= parts {
-                    self.finish(item, State::Delivered, Last { reply: None, ..last });
+                    self.finish(item, true, State::Delivered, Last { reply: None, ..last });
                 } else {
-                    self.settle(item, Some(now), last, Then::GoOn);
+                    self.settle(item, true, Some(now), last, Then::GoOn);
                 }
             }
             Verdict::Retry(at) => {
                 item.attempts = item.attempts.saturating_add(1);
                 item.tried = item.tried.saturating_add(1);
                 let due = at.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS));
-                self.wait(item, due, Last { detail, class, reply });
+                self.wait(item, true, due, Last { detail, class, reply });
             }
             Verdict::Park => {
                 let due = now.saturating_add(AFTER_A_FAULT_MS);
-                self.wait(item, due, Last { detail, class, reply });
+                self.wait(item, true, due, Last { detail, class, reply });
             }
             Verdict::Dead(reason) => {
                 item.attempts = item.attempts.saturating_add(1);
                 let reason = shortened(reason);
                 let detail =
                     if detail.is_empty() { reason } else { format!("{reason}; the last was: {detail}") };
-                self.finish(item, State::Dead, Last { detail, class, reply });
+                self.finish(item, true, State::Dead, Last { detail, class, reply });
             }
         }
     }
 
     /// The guest failed a delivery: it gets another chance, but not for ever.
-    pub(super) fn fail(&mut self, mut item: Item, now: UnixMs, reason: &str, what: &str) {
+    pub(super) fn fail(&mut self, mut item: Item, was_flying: bool, now: UnixMs, reason: &str, what: &str) {
         item.faults = item.faults.saturating_add(1);
         let target = self.lanes.name(item.lane);
         tracing::error!(id = %item.id, %target, reason, what, "the guest failed");
         if item.faults >= MOST_FAULTS {
             let detail = shortened(format!("{reason}: {what}"));
-            self.finish(item, State::Dead, Last { detail, ..Last::default() });
+            self.finish(item, was_flying, State::Dead, Last { detail, ..Last::default() });
         } else {
             let last = Last { detail: shortened(what.to_owned()), ..Last::default() };
-            self.wait(item, now.saturating_add(AFTER_A_FAULT_MS), last);
+            self.wait(item, was_flying, now.saturating_add(AFTER_A_FAULT_MS), last);
         }
     }
 
-    fn wait(&mut self, mut item: Item, due: UnixMs, last: Last) {
+    fn wait(&mut self, mut item: Item, was_flying: bool, due: UnixMs, last: Last) {
         item.state = State::Retrying;
-        self.settle(item, Some(due), last, Then::Wait { due });
+        self.settle(item, was_flying, Some(due), last, Then::Wait { due });
     }
 
-    pub(super) fn finish(&mut self, mut item: Item, state: State, last: Last) {
+    pub(super) fn finish(&mut self, mut item: Item, was_flying: bool, state: State, last: Last) {
         item.state = state;
-        self.settle(item, None, last, Then::End);
+        self.settle(item, was_flying, None, last, Then::End);
     }
 
     /// Has it written down where a delivery stands; what follows, follows then.
-    fn settle(&mut self, item: Item, due: Option<UnixMs>, last: Last, then: Then) {
+    fn settle(&mut self, item: Item, was_flying: bool, due: Option<UnixMs>, last: Last, then: Then) {
         let settlement = item.settlement(due, last, &self.timeline);
-        self.settling += 1;
-        self.submit(Ticket::Settle { item, then }, Operation::Settle(settlement));
+        let settling = Settling { item, was_flying, then };
+        self.submit(Ticket::Settle(settling), Operation::Settle(settlement));
     }
 
     pub(super) fn settled(
         &mut self,
-        item: Item,
-        then: Then,
+        settling: Settling,
         settlement: Settlement,
         result: Result<Done, StoreError>,
     ) {
-        if let Err(error) = result {
-            let ticket = Ticket::Settle { item, then };
-            self.hold_back(ticket, Operation::Settle(settlement), &error);
-            return;
+        if result.is_err() {
+            return self.hold_back(Ticket::Settle(settling), Operation::Settle(settlement));
         }
         // Unchanged: an attempt to write it down before was said to have failed, and had not; or somebody
         // changed the file. Either way the store has the last word on it.
-        self.settling -= 1;
+        let Settling { mut item, was_flying, then } = settling;
+        if was_flying {
+            self.schedule.settled(item.lane);
+        }
+        item.stored = settlement.progress.size();
         match then {
             Then::End => {
-                self.tell_end(&item, &settlement.progress.detail);
+                let target = self.lanes.name(item.lane);
+                let (state, attempts, detail) = (item.state, item.attempts, &settlement.progress.detail);
+                self.tell_end(&End { id: &item.id, target: &target, state, attempts, detail });
                 self.prune_later();
                 if item.state == State::Dead {
-                    self.alert(&item, &settlement.progress.detail);
+                    self.alert(&item.id, &target, detail);
                 }
             }
             Then::Wait { due } => {
@@ -177,14 +191,31 @@ impl Dispatch {
         }
     }
 
-    /// The store cannot be written: nothing begins before this is.
-    pub(super) fn hold_back(&mut self, ticket: Ticket, operation: Operation, error: &StoreError) {
-        if self.is_storing() {
+    // === the store fails ===
+
+    /// Something was written.
+    pub(super) fn works(&mut self) {
+        if self.why_broken.take().is_some() {
+            tracing::info!("the queue can be written again");
+        }
+    }
+
+    /// Something could not be written, or read at the start: nothing is taken in and nothing begins before
+    /// that works again.
+    pub(super) fn fails(&mut self, error: &StoreError) {
+        if self.why_broken.is_none() {
             tracing::error!(%error, "nothing is taken in and nothing sent until the queue can be written");
         }
-        self.why_broken = Some(error.to_string());
+        self.why_broken = Some(match error {
+            StoreError::Broken(why) => why.clone(),
+            other => other.to_string(),
+        });
+        self.probe_at.get_or_insert_with(|| self.timeline.now().saturating_add(AFTER_A_FAILURE_MS));
+    }
+
+    /// Keeps what must be written until it can be.
+    pub(super) fn hold_back(&mut self, ticket: Ticket, operation: Operation) {
         self.unwritten.push_back((ticket, operation));
-        self.probe_at = Some(self.timeline.now().saturating_add(AFTER_A_FAILURE_MS));
     }
 
     /// Tries the store again.
@@ -193,28 +224,27 @@ impl Dispatch {
             return;
         }
         self.probe_at = None;
+        // The first to fail or to work says how it stands.
+        self.submit(Ticket::Probe, Operation::Probe);
+        self.submit(Ticket::Limit, Operation::Limit(self.limits));
         for (ticket, operation) in std::mem::take(&mut self.unwritten) {
             self.submit(ticket, operation);
         }
         self.read_on();
     }
 
-    /// Whether the store can be written, as far as is known: what could not be is.
+    /// Whether the store can be used, as far as is known: what could not be written is.
     pub(super) fn is_storing(&self) -> bool {
         self.why_broken.is_none() && self.unwritten.is_empty()
     }
 
-    fn alert(&mut self, item: &Item, detail: &str) {
-        if !self.lanes.is_open(item.lane) {
-            return;
-        }
-        let (target, now) = (self.lanes.name(item.lane), self.timeline.now());
-        let death = Death { target: &target, id: &item.id, detail };
-        let (setup, entropy, at) = (Arc::clone(&self.setup), Arc::clone(&self.entropy), self.timeline.wall());
-        let notice = self.alerts.about(&death, &setup.alerts_to, now, || entropy.id(at));
+    fn alert(&mut self, id: &str, target: &Arc<str>, detail: &str) {
+        let (now, at, entropy) = (self.timeline.now(), self.timeline.wall(), Arc::clone(&self.entropy));
+        let death = Death { target, id, detail };
+        let notice = self.alerts.about(&death, &self.setup.alerts_to, now, || entropy.id(at));
         if let Some(mut notice) = notice {
             notice.at = at;
-            self.take_own(notice);
+            self.take_own(notice, Arc::clone(target));
         }
     }
 }

@@ -9,22 +9,15 @@ use super::{Dispatch, GUEST_TRAP, LONGEST_WAIT_MS};
 use crate::clock::UnixMs;
 use crate::contract::Admission;
 use crate::event::Happened;
-
-/// How many deliveries may wait for the disk to have their ends, where more may not be in flight anyway.
-const MOST_SETTLING: usize = 256;
+use crate::schedule::Waiting;
 
 /// How much of what waits is held in memory beside the store, in bytes: enough that a body is not read
 /// back while deliveries flow.
 const BODIES_HELD: usize = 16 << 20;
 
 impl Dispatch {
-    /// Whether attempts may begin: what ends can be written, and has not run too far ahead of the disk.
-    pub(super) fn may_start(&self) -> bool {
-        self.is_storing() && self.settling < self.in_all.max(MOST_SETTLING)
-    }
-
     pub(super) fn start_due(&mut self, now: UnixMs) {
-        while self.may_start()
+        while self.is_storing()
             && let Some(lane) = self.schedule.next_lane(now)
         {
             let target = self.lanes.name(lane);
@@ -40,10 +33,10 @@ impl Dispatch {
             match admission {
                 Ok(_) => self.start(item, target, now),
                 Err(fault) => {
-                    self.schedule.finish(lane);
+                    self.schedule.finish(lane, true);
                     // Whoever waits behind it would make the loop wait for the guest once more, each of them.
                     self.schedule.hold(lane, now.saturating_add(AFTER_A_FAULT_MS));
-                    self.fail(item, now, GUEST_TRAP, &fault.to_string());
+                    self.fail(item, true, now, GUEST_TRAP, &fault.to_string());
                 }
             }
         }
@@ -78,6 +71,7 @@ impl Dispatch {
         } else {
             self.held = held;
         }
-        self.schedule.push(item.lane, item.waiting(due));
+        let (key, ages_from) = (item.key, item.queued_at.max(item.not_old_before));
+        self.schedule.push(item.lane, Waiting { key, ages_from, due, item });
     }
 }

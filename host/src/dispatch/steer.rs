@@ -3,9 +3,9 @@
 use tokio::sync::oneshot;
 
 use super::item::{Item, Last};
-use super::{Dispatch, Question, Ticket};
+use super::{Dispatch, End, Question, Ticket};
 use crate::clock::UnixMs;
-use crate::store::{Done, Entry, Progress, Settlement, State, StoreError};
+use crate::store::{Done, Entry, Operation, Progress, Settlement, State, StoreError};
 
 /// What is to happen to deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -46,6 +46,8 @@ pub(super) struct Steering {
     /// What was taken out of the schedule for it.
     item: Option<Item>,
     batch: u64,
+    /// Whether it could not be written the first time, so that nobody knows whether it was.
+    is_again: bool,
 }
 
 impl Steer {
@@ -72,7 +74,8 @@ impl Steer {
             }
             _ => return None,
         };
-        Some(Settlement { key: entry.key, had_ended, progress })
+        let (key, level, replaces) = (entry.key, entry.level, before.size());
+        Some(Settlement { key, had_ended, level, replaces, progress })
     }
 }
 
@@ -98,6 +101,11 @@ impl Steered {
 
 impl Dispatch {
     pub(super) fn steer(&mut self, steer: Steer, entries: Vec<Entry>, reply: oneshot::Sender<Steered>) {
+        if self.why_broken.is_some() {
+            let failed = Steered { failed: entries.len() as u64, ..Steered::default() };
+            let _ = reply.send(failed);
+            return;
+        }
         if !self.recovery.is_over() {
             // What is not scheduled yet cannot be taken out of the schedule.
             self.after_recovery.push(Question::Steer(steer, entries, reply));
@@ -121,7 +129,11 @@ impl Dispatch {
                 return self.count(batch, &Ok(Done::Unchanged));
             };
             self.held = self.held.saturating_sub(waiting.body_size());
-            // The entry was read a while ago.
+            if waiting.attempts != entry.delivery.progress.attempts {
+                // It was read before the last attempt; whoever asks again sees what came of that.
+                self.wait_until(self.timeline.now(), waiting);
+                return self.count(batch, &Ok(Done::Unchanged));
+            }
             let Progress { detail, class, reply, due_at, tried_at, .. } = entry.delivery.progress;
             let settlement = waiting.settlement(due_at, Last { detail, class, reply }, &self.timeline);
             entry.delivery.progress = Progress { due_at, tried_at, ..settlement.progress };
@@ -129,8 +141,8 @@ impl Dispatch {
         }
         match steer.settlement(&entry, self.timeline.wall()) {
             Some(settlement) => {
-                let ticket = Ticket::Steer(Box::new(Steering { entry, item, batch }));
-                self.submit(ticket, crate::store::Operation::Settle(settlement));
+                let ticket = Ticket::Steer(Box::new(Steering { entry, item, batch, is_again: false }));
+                self.submit(ticket, Operation::Settle(settlement));
             }
             None => {
                 if let Some(item) = item {
@@ -149,14 +161,23 @@ impl Dispatch {
         settlement: Settlement,
         result: Result<Done, StoreError>,
     ) {
-        let Steering { mut entry, item, batch } = steering;
+        if result.is_err() {
+            let again = Steering { is_again: true, ..steering };
+            return self.hold_back(Ticket::Steer(Box::new(again)), Operation::Settle(settlement));
+        }
+        let Steering { mut entry, item, batch, is_again } = steering;
+        let result = match result {
+            // It had been written after all.
+            Ok(Done::Unchanged) if is_again => Ok(Done::Settled),
+            other => other,
+        };
         if result == Ok(Done::Settled) {
             entry.delivery.progress = settlement.progress;
             let progress = &entry.delivery.progress;
             if progress.state.has_ended() {
-                let lane = self.lanes.of(&entry.delivery.target, &mut self.schedule);
-                let item = Item::found(&entry, lane, &self.timeline);
-                self.tell_end(&item, &progress.detail);
+                let (id, target, attempts) = (&entry.id, &entry.delivery.target, progress.attempts);
+                let end = End { id, target, state: progress.state, attempts, detail: &progress.detail };
+                self.tell_end(&end);
                 self.prune_later();
             } else {
                 self.take_up(&entry, self.timeline.now());

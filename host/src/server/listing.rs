@@ -3,20 +3,30 @@
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use nuncio::contract::{Body, Field, Notification};
 use nuncio::store::{Delivery, LARGEST_PAGE, Page, Query, Record, timestamp};
 use serde_json::{Value, json};
 
-use super::{Server, refuse, unavailable};
+use super::{Server, refuse, unauthorized, unavailable};
 use crate::selection::{Misunderstood, Selection, read_states};
 
 const PARAMETERS: &str = "known are: state, target, level, since, reason, after, limit";
 
 /// `GET /v1/notifications?state=&target=&level=&since=&reason=&after=&limit=`: a page of deliveries, those of a
 /// notification together, in the order of acceptance.
-pub(super) async fn list(State(server): State<Arc<Server>>, RawQuery(query): RawQuery) -> Response {
+///
+/// Asked without a token it is refused also where none is set: the queue's file is not for everybody on this
+/// machine, and neither is this.
+pub(super) async fn list(
+    State(server): State<Arc<Server>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    if !server.has_tokens() && !server.may_steer(&headers) {
+        return unauthorized("set `server.tokens` and send one of them, or use `nuncio queue ls`");
+    }
     let query = match read(query.as_deref().unwrap_or_default(), server.nuncio.now()) {
         Ok(query) => query,
         Err((problem, hint)) => {
@@ -62,7 +72,9 @@ fn read(text: &str, now: u64) -> Result<Query, (String, String)> {
 fn of_page(page: Page) -> Value {
     let mut notifications: Vec<Value> = Vec::new();
     let mut last = None;
-    for entry in page.entries {
+    for mut entry in page.entries {
+        // Whoever wants to know what the receiver said asks for the one notification.
+        entry.delivery.progress.reply = None;
         let delivery = json!(entry.delivery);
         match notifications.last_mut().and_then(|n| n["deliveries"].as_array_mut()) {
             Some(deliveries) if last == Some(entry.key.record) => deliveries.push(delivery),

@@ -46,7 +46,10 @@ fn progress(state: State, at: UnixMs) -> Progress {
 
 fn settle(store: &mut dyn Store, record: u64, n: u16, had_ended: bool, progress: Progress) -> Done {
     let key = DeliveryKey { record, n };
-    do_one(store, Operation::Settle(Settlement { key, had_ended, progress }))
+    let there = store.reader().entries(&[key]).unwrap();
+    let replaces = there.first().map_or(0, |entry| entry.delivery.progress.size());
+    let level = Level::Info;
+    do_one(store, Operation::Settle(Settlement { key, had_ended, level, replaces, progress }))
 }
 
 fn end(store: &mut dyn Store, record: u64, n: u16, state: State, at: UnixMs) {
@@ -241,6 +244,12 @@ fn what_is_kept_is_bounded_and_what_arrived_makes_room_but_no_dead_letter() {
         assert_eq!(full(store), Done::Full);
         end(store, numbers[2], 0, State::Delivered, NOW);
         assert!(matches!(full(store), Done::Accepted(_)));
+        // What is in vain is not begun.
+        let large = "x".repeat(usize::try_from(5 * size).unwrap());
+        let notification = Notification { id: "large".into(), ..Notification::new(Level::Info, large) };
+        let large = Record { notification: Arc::new(notification), ..record("large", &["x"]) };
+        end(store, numbers[3], 0, State::Delivered, NOW);
+        assert_eq!(do_one(store, Operation::Accept(large)), Done::Full);
         let left: Vec<bool> =
             ["0", "1", "2", "3", "9"].iter().map(|id| states(store, id).is_some()).collect();
         assert_eq!(left, [true, true, false, true, true]);
@@ -274,6 +283,35 @@ fn what_ended_is_kept_for_its_time_and_then_forgotten() {
 }
 
 #[test]
+fn what_is_over_a_smaller_limit_is_forgotten_step_by_step() {
+    each(|store| {
+        for n in 0..700 {
+            let number = accept(store, record(&n.to_string(), &["x"]));
+            end(store, number, 0, State::Delivered, NOW);
+        }
+        let size = record("0", &["x"]).size();
+        limit(store, |limits| limits.max_bytes = 100 * size);
+        let mut steps = 0;
+        while prune(store, NOW) == Some(NOW) {
+            steps += 1;
+        }
+        assert!((2..=4).contains(&steps), "{steps}");
+        let bytes = store.reader().usage().unwrap().bytes;
+        assert!(bytes <= 100 * size && 90 * size < bytes, "{bytes}");
+    });
+}
+
+#[test]
+fn a_probe_writes_and_changes_nothing() {
+    each(|store| {
+        accept(store, record("a", &["x"]));
+        let before = store.reader().usage().unwrap().open;
+        assert_eq!(do_one(store, Operation::Probe), Done::Probed);
+        assert_eq!(store.reader().usage().unwrap().open, before);
+    });
+}
+
+#[test]
 fn forgetting_goes_by_small_steps() {
     each(|store| {
         limit(store, |limits| limits.keep = 0);
@@ -302,14 +340,20 @@ fn a_dead_letter_is_replayed_where_there_is_room() {
         assert_eq!(settle(store, number, 0, true, again()), Done::Full);
         end(store, other, 0, State::Delivered, NOW);
         assert_eq!(settle(store, number, 0, true, again()), Done::Settled);
-        // Twice is once.
         assert_eq!(settle(store, number, 0, true, again()), Done::Full);
+        // Twice is once.
         limit(store, |limits| limits.max_messages = 2);
         assert_eq!(settle(store, number, 0, true, again()), Done::Unchanged);
-        assert_eq!(states(store, "a"), Some(vec![("x".into(), State::Queued)]));
-        assert_eq!(store.reader().usage().unwrap().open, 1);
-        assert_eq!(prune(store, NOW + 100 * Limits::default().keep_dead), None);
-        assert!(states(store, "a").is_some());
+        // The last tenth is not for replays of what is less serious.
+        limit(store, |limits| (limits.max_messages, limits.reserve_for) = (10, Level::Error));
+        for n in 0..8 {
+            accept(store, record(&n.to_string(), &["x"]));
+        }
+        end(store, number, 0, State::Dead, NOW);
+        accept(store, record("ninth", &["x"]));
+        assert_eq!(settle(store, number, 0, true, again()), Done::Full);
+        assert_eq!(states(store, "a"), Some(vec![("x".into(), State::Dead)]));
+        assert_eq!(store.reader().usage().unwrap().open, 9);
     });
 }
 

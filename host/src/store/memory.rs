@@ -10,8 +10,9 @@ use super::{
 use crate::clock::UnixMs;
 use crate::contract::Notification;
 
-/// How many deliveries are forgotten in one step.
+/// How many deliveries are forgotten in one step, and how many at most to make room for one record.
 const STEP: usize = 256;
+const MOST: usize = 4_096;
 
 /// Keeps records in memory, for tests and for programs that do without durability.
 ///
@@ -83,6 +84,7 @@ impl Store for MemoryStore {
                 kept.limits = *limits;
                 Done::Limited
             }
+            Operation::Probe => Done::Probed,
         };
         Ok(operations.iter().map(operation).collect())
     }
@@ -130,7 +132,7 @@ impl Reader for MemoryStore {
         let has_more = entries.len() > query.page();
         entries.truncate(query.page());
         let next = entries.last().map(|entry| entry.key).filter(|_| has_more);
-        Ok(Page { entries, next })
+        Ok(Page { entries, next, unreadable: Vec::new() })
     }
 
     fn count(&mut self, query: &Query) -> Result<u64, StoreError> {
@@ -185,15 +187,14 @@ impl Kept {
             return Done::Full;
         }
         let size = record.size();
-        while !self.limits.may_take(self.bytes + size, notification.level) {
-            if !self.forget_oldest() {
-                return Done::Full;
-            }
+        let bytes = size + record.details();
+        if !self.make_room(self.limits.share_of_bytes(notification.level).checked_sub(bytes)) {
+            return Done::Full;
         }
         self.last += 1;
         let number = self.last;
         self.open += open;
-        self.bytes += size;
+        self.bytes += bytes;
         self.ids.insert(notification.id.clone(), number);
         if let Some(key) = &record.idempotency_key {
             self.idempotency_keys.insert(key.clone(), number);
@@ -215,9 +216,9 @@ impl Kept {
     }
 
     fn settle(&mut self, settlement: &Settlement) -> Done {
-        let Settlement { key, had_ended, progress } = settlement;
+        let Settlement { key, had_ended, level, progress, .. } = settlement;
         let reopens = *had_ended && !progress.state.has_ended();
-        if reopens && self.open >= self.limits.max_messages {
+        if reopens && !self.limits.has_room(self.open + 1, *level) {
             return Done::Full;
         }
         let stored = self.records.get_mut(&key.record);
@@ -232,10 +233,11 @@ impl Kept {
             self.ended.remove(&(at, *key));
             self.dead.remove(&(at, *key));
         }
+        self.bytes = (self.bytes + progress.size()).saturating_sub(delivery.progress.size());
         delivery.progress = progress.clone();
         let delivery = delivery.clone();
-        self.open += u64::from(reopens);
-        self.open -= u64::from(!before.has_ended() && progress.state.has_ended());
+        let ends = !before.has_ended() && progress.state.has_ended();
+        self.open = (self.open + u64::from(reopens)).saturating_sub(u64::from(ends));
         self.note_end(*key, &delivery);
         Done::Settled
     }
@@ -247,8 +249,11 @@ impl Kept {
     }
 
     fn prune(&mut self, now: UnixMs) -> Done {
-        let Limits { keep, keep_dead, .. } = self.limits;
+        let Limits { keep, keep_dead, max_bytes, .. } = self.limits;
         let mut left = STEP;
+        while left > 0 && max_bytes < self.bytes && self.forget_oldest() {
+            left -= 1;
+        }
         while left > 0 && self.ended.first().is_some_and(|(at, _)| at.saturating_add(keep) <= now) {
             let first = self.ended.pop_first();
             first.inspect(|(_, key)| self.forget(*key));
@@ -264,10 +269,52 @@ impl Kept {
             first.inspect(|(_, record)| self.forget_record(*record));
             left -= 1;
         }
+        if left == 0 {
+            return Done::Pruned { next: Some(now) };
+        }
         let ended = self.ended.first().map(|(at, _)| at.saturating_add(keep));
         let dead = self.dead.first().map(|(at, _)| at.saturating_add(keep_dead));
         let unmatched = self.unmatched.first().map(|(at, _)| at.saturating_add(keep));
         Done::Pruned { next: [ended, dead, unmatched].into_iter().flatten().min() }
+    }
+
+    /// Forgets what is kept for look-ups only until all takes no more than this; nothing where that is not
+    /// enough.
+    fn make_room(&mut self, most: Option<u64>) -> bool {
+        let Some(most) = most else { return false };
+        if self.bytes <= most {
+            return true;
+        }
+        let mut left = self.bytes;
+        let (mut gone, mut count) = (HashMap::new(), 0);
+        for (_, key) in self.ended.iter().take(MOST) {
+            let Some(stored) = self.records.get(&key.record) else { continue };
+            let delivery = stored.deliveries.get(usize::from(key.n)).and_then(Option::as_ref);
+            left = left.saturating_sub(delivery.map_or(0, |delivery| delivery.progress.size()));
+            let gone: &mut usize = gone.entry(key.record).or_default();
+            *gone += 1;
+            if stored.deliveries.iter().flatten().count() == *gone {
+                left = left.saturating_sub(stored.size);
+            }
+            count += 1;
+            if left <= most {
+                break;
+            }
+        }
+        for (_, record) in self.unmatched.iter().take(MOST - count) {
+            if left <= most {
+                break;
+            }
+            left = left.saturating_sub(self.records.get(record).map_or(0, |stored| stored.size));
+            count += 1;
+        }
+        if most < left {
+            return false;
+        }
+        for _ in 0..count {
+            self.forget_oldest();
+        }
+        true
     }
 
     /// Forgets what is kept for look-ups only, the oldest first.
@@ -283,8 +330,8 @@ impl Kept {
 
     fn forget(&mut self, key: DeliveryKey) {
         let Some(stored) = self.records.get_mut(&key.record) else { return };
-        if let Some(delivery) = stored.deliveries.get_mut(usize::from(key.n)) {
-            *delivery = None;
+        if let Some(delivery) = stored.deliveries.get_mut(usize::from(key.n)).and_then(Option::take) {
+            self.bytes = self.bytes.saturating_sub(delivery.progress.size());
         }
         if stored.deliveries.iter().all(Option::is_none) {
             self.forget_record(key.record);
@@ -293,7 +340,7 @@ impl Kept {
 
     fn forget_record(&mut self, record: u64) {
         let Some(stored) = self.records.remove(&record) else { return };
-        self.bytes -= stored.size;
+        self.bytes = self.bytes.saturating_sub(stored.size);
         self.ids.remove(&stored.notification.id);
         if let Some(key) = &stored.idempotency_key {
             self.idempotency_keys.remove(key);

@@ -31,14 +31,25 @@ impl Model {
     }
 
     fn bytes(&self) -> u64 {
-        self.records.iter().map(|kept| kept.record.size()).sum()
+        let details = |kept: &Kept| kept.deliveries.iter().flatten().map(|d| d.progress.size()).sum::<u64>();
+        self.records.iter().map(|kept| kept.record.size() + details(kept)).sum()
+    }
+
+    /// The operation with what is to be known of where the delivery stands.
+    fn informed(&self, operation: Operation) -> Operation {
+        let Operation::Settle(mut settlement) = operation else { return operation };
+        let kept = self.records.iter().find(|kept| kept.number == settlement.key.record);
+        let delivery = kept.and_then(|kept| kept.deliveries.get(usize::from(settlement.key.n))?.as_ref());
+        settlement.replaces = delivery.map_or(0, |delivery| delivery.progress.size());
+        Operation::Settle(settlement)
     }
 
     fn apply(&mut self, operation: &Operation) -> Done {
         match operation {
             Operation::Accept(record) => self.accept(record),
-            Operation::Settle(Settlement { key, had_ended, progress }) => {
-                if *had_ended && !progress.state.has_ended() && self.open() >= self.limits.max_messages {
+            Operation::Settle(Settlement { key, had_ended, level, progress, .. }) => {
+                let reopens = *had_ended && !progress.state.has_ended();
+                if reopens && !self.limits.has_room(self.open() + 1, *level) {
                     return Done::Full;
                 }
                 let kept = self.records.iter_mut().find(|kept| kept.number == key.record);
@@ -53,6 +64,7 @@ impl Model {
             }
             Operation::Prune(now) => {
                 let Limits { keep, keep_dead, .. } = self.limits;
+                while self.limits.max_bytes < self.bytes() && self.forget_oldest() {}
                 let end = |at: u64, is_dead: bool| at + if is_dead { keep_dead } else { keep };
                 self.forget(|at, is_dead| end(at, is_dead) <= *now);
                 let ends = self.ends().map(|(at, is_dead)| end(at, is_dead));
@@ -62,6 +74,7 @@ impl Model {
                 self.limits = *limits;
                 Done::Limited
             }
+            Operation::Probe => Done::Probed,
         }
     }
 
@@ -80,17 +93,27 @@ impl Model {
         if open > 0 && !self.limits.has_room(self.open() + open, level) {
             return Done::Full;
         }
-        while !self.limits.may_take(self.bytes() + record.size(), level) {
-            let oldest = self.ends_with_keys().filter(|(_, is_dead, _)| !is_dead).min();
-            // What nobody wanted goes after what arrived.
-            let arrived = self.ends_with_keys().filter(|(_, dead, key)| !dead && key.1.is_some()).min();
-            let Some((_, _, key)) = arrived.or(oldest) else { return Done::Full };
-            self.forget_one(key);
+        let before = self.clone();
+        let bytes = record.size() + record.deliveries.iter().map(|d| d.progress.size()).sum::<u64>();
+        while self.limits.share_of_bytes(level) < self.bytes() + bytes {
+            if !self.forget_oldest() {
+                *self = before;
+                return Done::Full;
+            }
         }
         self.last += 1;
         let deliveries = record.deliveries.iter().cloned().map(Some).collect();
         self.records.push(Kept { number: self.last, record: record.clone(), deliveries });
         Done::Accepted(self.last)
+    }
+
+    /// What nobody wanted goes after what arrived.
+    fn forget_oldest(&mut self) -> bool {
+        let all = || self.ends_with_keys().filter(|(_, is_dead, _)| !is_dead);
+        let oldest = all().filter(|(_, _, key)| key.1.is_some()).min().or_else(|| all().min());
+        let Some((_, _, key)) = oldest else { return false };
+        self.forget_one(key);
+        true
     }
 
     /// What has ended: when, whether it is dead, and where it is.
@@ -145,11 +168,14 @@ fn accepts() -> impl Strategy<Value = Operation> {
 
 fn settlements() -> impl Strategy<Value = Operation> {
     let state = prop::sample::select(State::ALL.as_slice());
-    let parts = (0..10_u64, 0..3_u16, any::<bool>(), state, 0..50_u64);
-    parts.prop_map(|(record, n, had_ended, state, at)| {
+    let level = prop::sample::select(Level::ALL.as_slice());
+    let parts = (0..10_u64, 0..3_u16, any::<bool>(), level, state, 0..50_u64, 0..300_usize);
+    parts.prop_map(|(record, n, had_ended, level, state, at, size)| {
         let ended_at = state.has_ended().then_some(NOW + at);
-        let progress = Progress { state, ended_at, ..Progress::queued(NOW) };
-        Operation::Settle(Settlement { key: DeliveryKey { record, n }, had_ended, progress })
+        let reply = (size % 2 == 0).then(|| LastReply::of(500, "ä".repeat(size / 2).as_bytes()));
+        let progress = Progress { state, ended_at, detail: "x".repeat(size), reply, ..Progress::queued(NOW) };
+        let key = DeliveryKey { record, n };
+        Operation::Settle(Settlement { key, had_ended, level, replaces: 0, progress })
     })
 }
 
@@ -177,6 +203,16 @@ fn groups() -> impl Strategy<Value = Vec<(Vec<Operation>, bool)>> {
     prop::collection::vec((prop::collection::vec(operations(), 1..6), prop::bool::weighted(0.2)), 1..20)
 }
 
+/// What the model makes of operations, and these as a store is told them.
+fn applied(operations: Vec<Operation>, model: &mut Model) -> (Vec<Operation>, Vec<Done>) {
+    let apply = |operation| {
+        let operation = model.informed(operation);
+        let done = model.apply(&operation);
+        (operation, done)
+    };
+    operations.into_iter().map(apply).unzip()
+}
+
 fn compare(store: &dyn Store, model: &Model) -> Result<(), TestCaseError> {
     let mut reader = store.reader();
     for kept in &model.records {
@@ -201,7 +237,7 @@ proptest! {
         let (mut store, mut model) = (MemoryStore::default(), Model::default());
         model.limits = store.limits();
         for (operations, _) in groups {
-            let done: Vec<Done> = operations.iter().map(|operation| model.apply(operation)).collect();
+            let (operations, done) = applied(operations, &mut model);
             prop_assert_eq!(store.commit(&operations).unwrap(), done);
             compare(&store, &model)?;
         }
@@ -217,7 +253,7 @@ proptest! {
         let mut path = folder.path().join("first.db");
         let (mut store, mut model) = (SqliteStore::open(&path).unwrap(), Model::default());
         for (n, (operations, is_cut_off)) in groups.into_iter().enumerate() {
-            let done: Vec<Done> = operations.iter().map(|operation| model.apply(operation)).collect();
+            let (operations, done) = applied(operations, &mut model);
             prop_assert_eq!(store.commit(&operations).unwrap(), done);
             if is_cut_off {
                 path = image(&path, &folder.path().join(format!("{n}.db")), &garbage);

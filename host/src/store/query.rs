@@ -37,6 +37,8 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// Where the next page begins; `None` where there is nothing more.
     pub next: Option<DeliveryKey>,
+    /// Those that are no deliveries as they stand there, and why.
+    pub unreadable: Vec<(DeliveryKey, String)>,
 }
 
 /// A delivery in a list.

@@ -116,6 +116,10 @@ pub struct Settlement {
     pub key: DeliveryKey,
     /// Whether it has to have ended before. Where that is not so, nothing changes.
     pub had_ended: bool,
+    /// The notification's level: less serious ones leave the last tenth of a queue to others.
+    pub level: Level,
+    /// What the detail and the reply take that stand there, in bytes: [`Progress::size`].
+    pub replaces: u64,
     /// Where it stands.
     pub progress: Progress,
 }
@@ -129,12 +133,17 @@ impl Record {
         self.deliveries.iter().all(|delivery| delivery.progress.state.has_ended())
     }
 
-    /// What it takes on disk or in memory, roughly, in bytes.
+    /// What it takes on disk or in memory, roughly, in bytes: the same from its first day to its last.
     #[must_use]
     pub fn size(&self) -> u64 {
         const EACH: usize = 256;
         let deliveries = self.deliveries.iter().map(|delivery| EACH + delivery.target.len());
         (EACH + self.notification.size() + deliveries.sum::<usize>()) as u64
+    }
+
+    /// What the details of its deliveries take beside that, in bytes.
+    pub(super) fn details(&self) -> u64 {
+        self.deliveries.iter().map(|delivery| delivery.progress.size()).sum()
     }
 }
 
@@ -157,6 +166,12 @@ impl Delivery {
 }
 
 impl Progress {
+    /// What the detail and the reply take, in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        (self.detail.len() + self.reply.as_ref().map_or(0, |reply| reply.body.len())) as u64
+    }
+
     /// Waiting for the first attempt.
     #[must_use]
     pub fn queued(at: UnixMs) -> Self {

@@ -10,7 +10,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
@@ -34,6 +34,8 @@ use write::Tally;
 /// Keeps records in one SQLite file.
 pub struct SqliteStore {
     path: PathBuf,
+    /// Which file that was when it was opened.
+    identity: Identity,
     lock: Lock,
     connection: Option<Connection>,
     /// As the last commit left it.
@@ -77,10 +79,20 @@ impl SqliteStore {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, OpenError> {
         let path = path.into();
         create(&path).map_err(|error| unusable(&path, &error))?;
+        // Whatever leads to it, it is one file with one lock.
+        let path = fs::canonicalize(&path).map_err(|error| unusable(&path, &error))?;
         let lock = Lock::take(&path)?;
+        let identity = Identity::of(&path).map_err(|error| unusable(&path, &error))?;
         let connection = connect(&path)?;
         let tally = Tally::read(&connection).map_err(|error| unusable(&path, &error))?;
-        Ok(Self { path, lock, connection: Some(connection), tally, limits: Limits::default() })
+        let (connection, limits) = (Some(connection), Limits::default());
+        Ok(Self { path, identity, lock, connection, tally, limits })
+    }
+
+    /// Whether others than its user can read the file.
+    #[must_use]
+    pub fn is_readable_by_others(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
     }
 
     /// Leaves word, for whoever finds the file in use, how this process can be asked to do something.
@@ -92,16 +104,49 @@ impl SqliteStore {
         self.lock.announce(owner)
     }
 
-    fn reconnect(&self) -> Result<Connection, StoreError> {
+    fn reconnect(&mut self) -> Result<Connection, StoreError> {
         let connection = connect(&self.path).map_err(|error| StoreError::Broken(error.to_string()))?;
         // Records that were written, but whose commit did not come back: whoever handed them in was told so.
         write::remove_after(&connection, self.tally.last).map_err(|error| broken(&error))?;
+        self.tally = Tally::read(&connection).map_err(|error| broken(&error))?;
         Ok(connection)
+    }
+
+    /// Refuses to write where nobody would find it: the file or its lock has been deleted or replaced.
+    fn check_place(&self) -> Result<(), StoreError> {
+        let is_there = Identity::of(&self.path).is_ok_and(|identity| identity == self.identity);
+        if is_there && self.lock.is_held() {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(StoreError::Broken(format!(
+            "somebody deleted or replaced {path} or its lock; put it back, or start anew"
+        )))
+    }
+}
+
+/// Which file a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|metadata| Self::from(&metadata))
+    }
+}
+
+impl From<&fs::Metadata> for Identity {
+    fn from(metadata: &fs::Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
     }
 }
 
 impl Store for SqliteStore {
     fn commit(&mut self, operations: &[Operation]) -> Result<Vec<Done>, StoreError> {
+        self.check_place()?;
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.reconnect()?,

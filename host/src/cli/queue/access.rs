@@ -1,7 +1,9 @@
 //! The way to a queue: reading goes straight to the file; changing is for the daemon where one runs, else
 //! for this process.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -21,6 +23,13 @@ use crate::server::Order;
 /// A daemon's answer is no larger.
 const LARGEST_ANSWER: usize = 64 << 10;
 
+/// A daemon takes no longer for an order.
+const LONGEST_ORDER: Duration = Duration::from_secs(30);
+
+/// How long a command waits for another one that has the queue, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(5);
+const STEP: Duration = Duration::from_millis(50);
+
 /// Where the queue is.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Place {
@@ -28,7 +37,7 @@ pub(in crate::cli) struct Place {
     file: ConfigFile,
     /// The queue's file [default: `queue.path`, or nuncio/queue.db in the folder for the state of programs]
     #[arg(long, value_name = "FILE", env = "NUNCIO_QUEUE", hide_env_values = true)]
-    queue: Option<PathBuf>,
+    queue: Option<String>,
 }
 
 /// A queue that is there.
@@ -41,7 +50,7 @@ pub(in crate::cli) struct Queue {
 /// Who changes a queue.
 pub(in crate::cli) enum Hand {
     /// This process.
-    Own(SqliteStore),
+    Own(Box<SqliteStore>),
     /// The daemon that has it.
     Daemon { address: String, token: String },
 }
@@ -53,14 +62,15 @@ impl Queue {
             Some((name, text)) => QueueConfig::of_file(&name, &text, &ProcessEnvironment)?,
             None => QueueConfig::default(),
         };
-        let path = match (&place.queue, &config.place) {
-            (Some(path), _) => path.clone(),
-            (None, Some(QueuePlace::File(path))) => path.clone(),
-            (None, Some(QueuePlace::Memory)) => {
-                let text = "the queue is in memory, by `queue.path`, where only its own process sees it";
+        let named = place.queue.as_deref().map(QueuePlace::parse);
+        let configured = || config.place.clone().map(|configured| configured.below(&place.file.folder()));
+        let path = match named.or_else(configured) {
+            Some(QueuePlace::File(path)) => path,
+            Some(QueuePlace::Memory) => {
+                let text = "the queue is in memory, where only its own process sees it";
                 return Err(Failure::Usage(text.to_owned()));
             }
-            (None, None) => place::default(&ProcessEnvironment).ok_or_else(super::nowhere)?,
+            None => place::default(&ProcessEnvironment).ok_or_else(super::nowhere)?,
         };
         if !path.is_file() {
             let path = path.display();
@@ -80,21 +90,26 @@ impl Queue {
         &mut self.reader
     }
 
-    /// Finds out who changes it.
-    pub(in crate::cli) fn hand(&self) -> Result<Hand, Failure> {
-        match SqliteStore::open(&self.path) {
-            Ok(mut store) => {
-                let limits = self.config.limits(store.limits());
-                store.commit(&[Operation::Limit(limits)])?;
-                Ok(Hand::Own(store))
-            }
-            Err(OpenError::InUse(in_use)) => match in_use {
-                InUse { owner: Some(Owner { address: Some(address), token: Some(token), .. }), .. } => {
-                    Ok(Hand::Daemon { address, token })
+    /// Finds out who changes it. Another command, which has it for a moment, is waited for.
+    pub(in crate::cli) async fn hand(&self) -> Result<Hand, Failure> {
+        let mut left = PATIENCE;
+        loop {
+            match SqliteStore::open(&self.path) {
+                Ok(mut store) => {
+                    let limits = self.config.limits(store.limits());
+                    store.commit(&[Operation::Limit(limits)])?;
+                    return Ok(Hand::Own(Box::new(store)));
                 }
-                in_use => Err(Failure::Other(format!("{in_use}; it takes no orders"))),
-            },
-            Err(error) => Err(Failure::Other(error.to_string())),
+                Err(OpenError::InUse(InUse {
+                    owner: Some(Owner { address: Some(address), token: Some(token), .. }),
+                    ..
+                })) => return Ok(Hand::Daemon { address, token }),
+                Err(OpenError::InUse(_)) if !left.is_zero() => {
+                    tokio::time::sleep(STEP).await;
+                    left = left.saturating_sub(STEP);
+                }
+                Err(error) => return Err(Failure::Other(error.to_string())),
+            }
         }
     }
 }
@@ -110,7 +125,10 @@ impl Hand {
             Self::Own(store) => Ok(steer_file(store, steer, keys)?),
             Self::Daemon { address, token } => {
                 let deliveries = keys.iter().map(ToString::to_string).collect();
-                ask(address, token, &Order { steer, deliveries }).await.map_err(|why| {
+                let order = Order { steer, deliveries };
+                let asked = ask(address, token, &order);
+                let answer = tokio::time::timeout(LONGEST_ORDER, asked).await;
+                answer.unwrap_or_else(|_| Err("it does not answer".to_owned())).map_err(|why| {
                     Failure::Other(format!("the daemon at {address} has the queue, and did not do it: {why}"))
                 })
             }
@@ -129,18 +147,28 @@ fn steer_file(store: &mut SqliteStore, steer: Steer, keys: &[DeliveryKey]) -> Re
     Ok(steered)
 }
 
+/// Where a daemon is reached from here: one that listens everywhere listens here, too.
+fn near(address: &str) -> Result<SocketAddr, String> {
+    let mut near: SocketAddr = address.parse().map_err(|_| format!("`{address}` is no address"))?;
+    match near.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => near.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => near.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    Ok(near)
+}
+
 /// Sends an order to a daemon, and reads what it did.
 async fn ask(address: &str, token: &str, order: &Order) -> Result<Steered, String> {
-    // A daemon that listens everywhere is reached here.
-    let near = address.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
+    let near = near(address)?;
     let text = |error: &dyn std::error::Error| error.to_string();
-    let stream = TcpStream::connect(&near).await.map_err(|error| text(&error))?;
+    let stream = TcpStream::connect(near).await.map_err(|error| text(&error))?;
     let (mut client, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
     tokio::spawn(connection);
     let body = serde_json::to_vec(order).map_err(|error| text(&error))?;
     let request = http::Request::post(Order::PATH)
-        .header(http::header::HOST, near)
+        .header(http::header::HOST, near.to_string())
         .header(http::header::AUTHORIZATION, format!("Bearer {token}"))
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
@@ -153,4 +181,22 @@ async fn ask(address: &str, token: &str, order: &Order) -> Result<Steered, Strin
         return Err(format!("{status} {}", String::from_utf8_lossy(&body)));
     }
     serde_json::from_slice(&body).map_err(|error| text(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_listens_everywhere_is_near() {
+        for (address, reached) in [
+            ("0.0.0.0:7711", "127.0.0.1:7711"),
+            ("[::]:80", "[::1]:80"),
+            ("10.0.0.0:7711", "10.0.0.0:7711"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+        ] {
+            assert_eq!(near(address).unwrap().to_string(), reached);
+        }
+        assert!(near("localhost").is_err());
+    }
 }

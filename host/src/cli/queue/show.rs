@@ -71,7 +71,7 @@ impl Listing {
         self.each_page(queue, query, |entries| {
             for entry in entries {
                 let json = serde_json::to_string(entry).map_err(|error| Failure::Other(error.to_string()))?;
-                cli::print(&format!("{before}\n{json}"))?;
+                cli::print(&format!("{before}\n{}", cli::harmless_json(&json)))?;
                 before = ",";
             }
             Ok(())
@@ -158,7 +158,7 @@ pub(in crate::cli) fn one(queue: &mut Queue, id: &str, json: bool) -> Result<Exi
     }
     for Delivery { target, progress } in &record.deliveries {
         let tries = cli::count(progress.attempts, "attempt");
-        text += &format!("\n{target}: {}, {tries}\n", progress.state);
+        text += &format!("\n{}: {}, {tries}\n", cli::harmless(target), progress.state);
         let instants = [
             ("queued", Some(progress.queued_at)),
             ("first tried", progress.first_tried_at),

@@ -43,8 +43,8 @@ impl Chosen {
             ));
         }
         let mut query = self.selection.query(states, cli::now()).map_err(cli::misunderstood)?;
-        let mut hand = queue.hand()?;
-        let mut steered = Steered::default();
+        let mut hand = queue.hand().await?;
+        let (mut steered, mut unknown) = (Steered::default(), Vec::new());
         if self.id.is_empty() {
             let bar = bar(queue.reader().count(&query)?);
             query.limit = PAGE;
@@ -61,13 +61,16 @@ impl Chosen {
             bar.finish_and_clear();
         } else {
             for id in &self.id {
-                steered.add(steer_one(&mut queue, &mut hand, steer, &query, id).await?);
+                match steer_one(&mut queue, &mut hand, steer, &query, id).await? {
+                    Some(one) => steered.add(one),
+                    None => unknown.push(id.as_str()),
+                }
             }
         }
-        self.tell(steered, done)
+        self.tell(steered, &unknown, done)
     }
 
-    fn tell(&self, steered: Steered, done: &str) -> Result<ExitCode, Failure> {
+    fn tell(&self, steered: Steered, unknown: &[&str], done: &str) -> Result<ExitCode, Failure> {
         let Steered { changed, unchanged, full, failed } = steered;
         if self.json {
             cli::print_json(&steered)?;
@@ -84,27 +87,30 @@ impl Chosen {
             }
             cli::print(&(text + "\n"))?;
         }
-        let is_whole = changed > 0 && full + failed == 0;
+        for id in unknown {
+            eprintln!("error: no notification here has the id {id}");
+        }
+        let is_whole = changed > 0 && full + failed == 0 && unknown.is_empty();
         Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-/// Steers those deliveries of a notification that the query means.
+/// Steers those deliveries of a notification that the query means; `None` where there is no such notification.
 async fn steer_one(
     queue: &mut Queue,
     hand: &mut Hand,
     steer: Steer,
     query: &Query,
     id: &str,
-) -> Result<Steered, Failure> {
+) -> Result<Option<Steered>, Failure> {
     let of_id = Query { id: Some(id.to_owned()), limit: LARGEST_PAGE, ..Query::default() };
     let all = queue.reader().list(&of_id)?.entries;
     if all.is_empty() {
-        return Err(Failure::Other(format!("no notification here has the id {id}")));
+        return Ok(None);
     }
     let meant = all.iter().filter(|entry| query.matches(entry));
     let keys: Vec<DeliveryKey> = meant.map(|entry| entry.key).collect();
-    hand.steer(steer, &keys).await
+    hand.steer(steer, &keys).await.map(Some)
 }
 
 /// Shows how far it is where there is a terminal.

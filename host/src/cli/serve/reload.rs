@@ -22,7 +22,8 @@ const SETTLING: Duration = Duration::from_millis(250);
 /// What a running daemon was configured by.
 pub(super) struct Reload {
     file: ConfigFile,
-    text: String,
+    /// Its text, as it was seen last.
+    text: Option<String>,
     fixed: Fixed,
     brain: Brain,
 }
@@ -39,13 +40,13 @@ pub(super) struct Fixed {
 
 impl Reload {
     pub(super) fn new(file: ConfigFile, text: String, fixed: Fixed, brain: Brain) -> Self {
-        Self { file, text, fixed, brain }
+        Self { file, text: Some(text), fixed, brain }
     }
 
     /// Reloads whenever it is to; never ends.
     pub(super) async fn run(&mut self, nuncio: &Nuncio, server: &Server, hang_up: &mut Signal) {
         let (tell, mut changed) = mpsc::channel(1);
-        let watcher = self.file.path().map(|path| watch(&path, tell.clone()));
+        let watcher = self.file.path().map(|path| watch(path, tell.clone()));
         // The sender lives as long as this does, whether anybody watches or not.
         let _kept = tell;
         if let Some(Err(error)) = &watcher {
@@ -60,10 +61,18 @@ impl Reload {
                     false
                 }
             };
-            let Ok((name, text)) = self.file.read().map_err(|failure| failure.report()) else { continue };
-            if is_asked || text != self.text {
-                self.text.clone_from(&text);
-                self.take(&name, &text, nuncio, server).await;
+            match self.file.read() {
+                Ok((name, text)) if is_asked || self.text.as_ref() != Some(&text) => {
+                    self.text = Some(text.clone());
+                    self.take(&name, &text, nuncio, server).await;
+                }
+                Ok(_) => {}
+                // Said once, until there is a file again.
+                Err(failure) if is_asked || self.text.is_some() => {
+                    self.text = None;
+                    refuse(failure);
+                }
+                Err(_) => {}
             }
         }
     }
@@ -98,11 +107,16 @@ fn refuse(failure: Failure) {
     eprintln!("nuncio goes on by the configuration that it has");
 }
 
-/// Watches the folder of a file, because editors put a new file in the place of the old one.
-fn watch(path: &Path, tell: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+/// Watches the folder of a file, because editors put a new file in the place of the old one. What else happens
+/// there is nobody's business, unless the file is a link, whose target can change in other ways.
+fn watch(path: PathBuf, tell: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
+    let is_link = path.is_symlink();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let is_change = event.is_ok_and(|event| !event.kind.is_access());
+        let is_change = event.is_ok_and(|event| {
+            let is_it = event.paths.iter().any(|other| other.file_name() == path.file_name());
+            (is_it || is_link) && !event.kind.is_access()
+        });
         // One word is enough, however much has changed.
         let _ = is_change.then(|| tell.try_send(()));
     })?;

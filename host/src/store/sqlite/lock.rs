@@ -3,14 +3,14 @@
 //! A lock of the operating system (`flock`), which ends with its process however that ends. What is written
 //! in the file tells others how to ask the process that holds it; without the lock it means nothing.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::OpenError;
+use super::{Identity, OpenError};
 
 /// What is read of a lock file: more than anything that we write there.
 const LARGEST_WORD: u64 = 4 << 10;
@@ -38,6 +38,7 @@ pub struct InUse {
 
 /// The lock; given back when dropped.
 pub(super) struct Lock {
+    path: PathBuf,
     file: File,
 }
 
@@ -51,6 +52,8 @@ impl Lock {
         };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        // A link would have us write somewhere else.
+        options.custom_flags(libc::O_NOFOLLOW);
         let mut file = options.open(&beside).map_err(|error| unusable(&error))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -62,10 +65,19 @@ impl Lock {
             }
             Err(TryLockError::Error(error)) => return Err(unusable(&error)),
         }
-        let mut lock = Self { file };
+        // It was here before, perhaps for all to read, and is to hold a token.
+        let private = file.set_permissions(Permissions::from_mode(0o600));
+        private.map_err(|error| unusable(&error))?;
+        let mut lock = Self { path: beside.clone(), file };
         let owner = Owner { process: std::process::id(), ..Owner::default() };
         lock.announce(&owner).map_err(|error| unusable(&error))?;
         Ok(lock)
+    }
+
+    /// Whether the file that others would have to lock is still this one.
+    pub(super) fn is_held(&self) -> bool {
+        let mine = self.file.metadata().map(|metadata| Identity::from(&metadata));
+        mine.is_ok_and(|mine| Identity::of(&self.path).is_ok_and(|there| there == mine))
     }
 
     /// Writes down who holds it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql};
 
-use super::{broken, rows};
+use super::{broken, rows, schema};
 use crate::contract::{Level, Notification};
 use crate::store::{Count, DeliveryKey, Entry, Page, Query, Reader, Record, State, StoreError, Usage};
 
@@ -36,7 +36,7 @@ impl SqliteReader {
     fn run<T>(&mut self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => open(&self.path).map_err(|error| broken(&error))?,
+            None => open(&self.path)?,
         };
         let answer = read(&connection).map_err(|error| broken(&error))?;
         self.connection = Some(connection);
@@ -46,12 +46,19 @@ impl SqliteReader {
 
 /// Opens for writing, so that what a process left in the log that was killed can be read, and then writes
 /// nothing.
-fn open(path: &Path) -> rusqlite::Result<Connection> {
+fn open(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
-    connection.pragma_update(None, "query_only", true)?;
-    Ok(connection)
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.pragma_update(None, "query_only", true)?;
+        let is_ours = schema::is_ours(&connection)?;
+        Ok((connection, is_ours))
+    };
+    match open().map_err(|error| broken(&error))? {
+        (connection, true) => Ok(connection),
+        (_, false) => Err(StoreError::Broken(format!("{} is no queue of Nuncio's", path.display()))),
+    }
 }
 
 impl Reader for SqliteReader {
@@ -98,14 +105,26 @@ impl Reader for SqliteReader {
 
     fn list(&mut self, query: &Query) -> Result<Page, StoreError> {
         let limit = query.page();
-        let mut entries: Vec<Entry> = self.run(|connection| {
+        self.run(|connection| {
             let tail = format!("ORDER BY d.notification, d.n LIMIT {}", limit + 1);
-            select(connection, query, &entry_columns(), &tail, |rows| rows.mapped(entry).collect())
-        })?;
-        let has_more = limit < entries.len();
-        entries.truncate(limit);
-        let next = entries.last().map(|entry| entry.key).filter(|_| has_more);
-        Ok(Page { entries, next })
+            select(connection, query, &entry_columns(), &tail, |mut rows| {
+                let (mut page, mut count) = (Page::default(), 0);
+                while let Some(row) = rows.next()? {
+                    let key = rows::key(row, 0)?;
+                    count += 1;
+                    if limit < count {
+                        // There is more, after the last of these.
+                        page.next = last(&page);
+                        break;
+                    }
+                    match entry(row) {
+                        Ok(entry) => page.entries.push(entry),
+                        Err(error) => page.unreadable.push((key, error.to_string())),
+                    }
+                }
+                Ok(page)
+            })
+        })
     }
 
     fn count(&mut self, query: &Query) -> Result<u64, StoreError> {
@@ -208,6 +227,12 @@ fn levels(least: Option<Level>) -> String {
     let levels = Level::ALL.into_iter().filter(|level| *level as u8 >= least as u8);
     let names: Vec<String> = levels.map(|level| format!("'{}'", level.name())).collect();
     format!("m.level IN ({})", names.join(", "))
+}
+
+/// The last key of a page.
+fn last(page: &Page) -> Option<DeliveryKey> {
+    let entry = page.entries.last().map(|entry| entry.key);
+    entry.max(page.unreadable.last().map(|(key, _)| *key))
 }
 
 fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {

@@ -16,6 +16,9 @@ use crate::store::record::{Delivery, DeliveryKey, LastReply, Progress, State};
 pub(super) const DELIVERY: &str = "target, state, attempts, queued_at, due_at, first_tried_at, tried_at, \
      ended_at, class, detail, status, reply, tried, parts, faults";
 
+/// What a delivery's detail and reply take, in bytes.
+pub(super) const DETAILS: &str = "octet_length(detail) + coalesce(octet_length(reply), 0)";
+
 /// The columns of a notification, as [`notification`] reads them.
 pub(super) const NOTIFICATION: &str =
     "id, accepted_at, level, title, body, color, recipients, tags, link, idempotency_key";

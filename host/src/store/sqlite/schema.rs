@@ -91,6 +91,11 @@ pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0)).map(drop)
 }
 
+/// Whether a file is a queue.
+pub(super) fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.pragma_query_value(None, "application_id", |row| Ok(row.get::<_, i64>(0)? == APPLICATION_ID))
+}
+
 /// Brings a file to this version, step by step, each whole or not at all.
 pub(super) fn migrate(connection: &Connection) -> rusqlite::Result<Found> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));

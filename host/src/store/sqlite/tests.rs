@@ -17,7 +17,8 @@ fn accept(id: &str, text: &str) -> Operation {
 fn delivered(record: u64) -> Operation {
     let progress =
         Progress { state: State::Delivered, due_at: None, ended_at: Some(NOW), ..Progress::queued(NOW) };
-    Operation::Settle(Settlement { key: DeliveryKey { record, n: 0 }, had_ended: false, progress })
+    let key = DeliveryKey { record, n: 0 };
+    Operation::Settle(Settlement { key, had_ended: false, level: Level::Info, replaces: 0, progress })
 }
 
 fn opened() -> (tempfile::TempDir, SqliteStore) {
@@ -135,6 +136,59 @@ fn what_somebody_broke_in_the_file_is_an_error_and_no_panic() {
         assert!(matches!(found, Err(StoreError::Broken(_))), "{column} = {value}: {found:?}");
         connection.execute("UPDATE notification SET level = 'info', body = '\"\"', tags = '[]'", []).unwrap();
     }
-    connection.execute("UPDATE delivery SET state = 'gone'", []).unwrap();
-    assert!(matches!(store.reader().list(&Query::default()), Err(StoreError::Broken(_))));
+    store.commit(&[accept("b", "")]).unwrap();
+    connection.execute("UPDATE delivery SET state = 'gone' WHERE notification = 1", []).unwrap();
+    let page = store.reader().list(&Query::default()).unwrap();
+    assert_eq!(page.entries.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>(), ["b"]);
+    let (key, why) = &page.unreadable[0];
+    assert!(key.to_string() == "1.0" && why.contains("no state"), "{why}");
+    let page = store.reader().list(&Query { limit: 1, ..Query::default() }).unwrap();
+    assert_eq!((page.entries.len(), page.next), (0, Some(*key)));
+}
+
+#[test]
+fn a_file_that_is_taken_away_is_not_written_and_one_that_is_put_back_is() {
+    let (_folder, mut store) = opened();
+    store.commit(&[accept("a", "")]).unwrap();
+    let away = store.path.with_extension("away");
+    fs::rename(&store.path, &away).unwrap();
+    let refused = store.commit(&[accept("b", "")]).unwrap_err();
+    assert!(refused.to_string().contains("somebody deleted or replaced"), "{refused}");
+    fs::rename(&away, &store.path).unwrap();
+    assert_eq!(store.commit(&[accept("b", "")]).unwrap(), [Done::Accepted(2)]);
+    fs::remove_file(format!("{}.lock", store.path.display())).unwrap();
+    assert!(store.commit(&[accept("c", "")]).is_err());
+}
+
+#[test]
+fn a_link_leads_to_the_same_lock_and_a_lock_is_never_a_link() {
+    let (folder, store) = opened();
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&store.path, &link).unwrap();
+    assert!(matches!(SqliteStore::open(&link), Err(OpenError::InUse(_))));
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "untouched").unwrap();
+    std::os::unix::fs::symlink(&victim, folder.path().join("other.db.lock")).unwrap();
+    assert!(matches!(SqliteStore::open(folder.path().join("other.db")), Err(OpenError::Unusable { .. })));
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+}
+
+#[test]
+fn a_tally_that_somebody_broke_is_counted_anew() {
+    let (_folder, mut store) = opened();
+    store.commit(&[accept("a", ""), accept("b", "")]).unwrap();
+    Connection::open(&store.path).unwrap().execute("UPDATE tally SET open = 0, bytes = 0", []).unwrap();
+    let path = store.path.clone();
+    drop(store);
+    let mut store = SqliteStore::open(path).unwrap();
+    assert_eq!(store.commit(&[delivered(1), delivered(2)]).unwrap(), [Done::Settled, Done::Settled]);
+    assert_eq!((store.tally.open, store.tally.bytes), (0, 0));
+}
+
+#[test]
+fn another_programs_file_is_not_read_as_a_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("theirs.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE delivery (a)").unwrap();
+    assert!(matches!(SqliteReader::new(path).usage(), Err(StoreError::Broken(_))));
 }

@@ -7,8 +7,9 @@ use crate::clock::UnixMs;
 use crate::store::record::{Delivery, LastReply, Progress, Record, Settlement};
 use crate::store::{Done, Limits, Operation, say_the_same};
 
-/// How many deliveries are forgotten in one step.
+/// How many deliveries are forgotten in one step, and how many at most to make room for one record.
 const STEP: u32 = 256;
+const MOST: u32 = 4_096;
 
 /// How many free pages are given back to the file system in one step.
 const PAGES: u32 = 256;
@@ -19,25 +20,36 @@ pub(super) struct Tally {
     pub(super) last: u64,
     pub(super) open: u64,
     pub(super) bytes: u64,
+    /// Whether nothing that is kept for look-ups makes room, as far as is known.
+    pub(super) is_exhausted: bool,
 }
 
 impl Tally {
-    /// As the file has it.
+    /// As the file has it. What has not ended is counted anew: it decides what is taken in.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        connection.query_row("SELECT last, open, bytes FROM tally", [], |row| {
-            let number = |column| Ok::<_, rusqlite::Error>(rows::positive(row.get(column)?));
-            Ok(Self { last: number(0)?, open: number(1)?, bytes: number(2)? })
+        let open = "SELECT count(*) FROM delivery WHERE ended_at IS NULL";
+        let open = connection.query_row(open, [], |row| row.get(0)).map(rows::positive)?;
+        connection.query_row("SELECT last, bytes FROM tally", [], |row| {
+            let (last, bytes) = (rows::positive(row.get(0)?), rows::positive(row.get(1)?));
+            Ok(Self { last, open, bytes, is_exhausted: false })
         })
+    }
+
+    /// Writes it down.
+    fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
+        let Self { last, open, bytes, .. } = *self;
+        let mut update = connection.prepare_cached("UPDATE tally SET last = ?1, open = ?2, bytes = ?3")?;
+        update.execute([rows::number(last), rows::number(open), rows::number(bytes)]).map(drop)
     }
 
     /// Writes it down where it is not what the file has.
     pub(super) fn write_over(&self, before: &Self, connection: &Connection) -> rusqlite::Result<()> {
-        if self == before {
-            return Ok(());
-        }
-        let Self { last, open, bytes } = *self;
-        let mut update = connection.prepare_cached("UPDATE tally SET last = ?1, open = ?2, bytes = ?3")?;
-        update.execute([rows::number(last), rows::number(open), rows::number(bytes)]).map(drop)
+        let is_known = (self.last, self.open, self.bytes) == (before.last, before.open, before.bytes);
+        if is_known { Ok(()) } else { self.write(connection) }
+    }
+
+    fn forget(&mut self, bytes: u64) {
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
@@ -54,8 +66,10 @@ pub(super) fn apply(
         Operation::Prune(now) => prune(transaction, *now, tally, limits),
         Operation::Limit(new) => {
             *limits = *new;
+            tally.is_exhausted = false;
             Ok(Done::Limited)
         }
+        Operation::Probe => tally.write(transaction).map(|()| Done::Probed),
     }
 }
 
@@ -63,13 +77,15 @@ pub(super) fn apply(
 pub(super) fn remove_after(connection: &Connection, last: u64) -> rusqlite::Result<()> {
     let whole = connection.unchecked_transaction()?;
     let after = [rows::number(last)];
-    let number = |sql: &str| whole.query_row(sql, after, |row| row.get::<_, i64>(0));
-    let open = number("SELECT count(*) FROM delivery WHERE notification > ?1 AND ended_at IS NULL")?;
-    let bytes = number("SELECT coalesce(sum(size), 0) FROM notification WHERE seq > ?1")?;
+    let number = |sql: &str| whole.query_row(sql, after, |row| row.get(0)).map(rows::positive);
+    let details = format!("SELECT coalesce(sum({}), 0) FROM delivery WHERE notification > ?1", rows::DETAILS);
+    let sizes = number("SELECT coalesce(sum(size), 0) FROM notification WHERE seq > ?1")?;
+    let gone = sizes.saturating_add(number(&details)?);
     whole.execute("DELETE FROM delivery WHERE notification > ?1", after)?;
     whole.execute("DELETE FROM notification WHERE seq > ?1", after)?;
-    let tally = "UPDATE tally SET last = ?1, open = open - ?2, bytes = bytes - ?3";
-    whole.execute(tally, [rows::number(last), open, bytes])?;
+    let mut tally = Tally { last, ..Tally::read(&whole)? };
+    tally.forget(gone);
+    tally.write(&whole)?;
     whole.commit()
 }
 
@@ -83,14 +99,16 @@ fn accept(
 ) -> rusqlite::Result<Done> {
     let notification = &record.notification;
     let open = record.deliveries.iter().filter(|d| !d.progress.state.has_ended()).count() as u64;
-    let size = record.size();
+    let (size, details) = (record.size(), record.details());
     let has_room = open == 0 || limits.has_room(tally.open + open, notification.level);
-    if !has_room || !limits.may_take(tally.bytes + size, notification.level) {
+    let most = limits.share_of_bytes(notification.level).checked_sub(size + details);
+    if !has_room || most.is_none_or(|most| most < tally.bytes) {
         // Nothing makes room for what is there already.
         if let Some(known) = known(transaction, record)? {
             return Ok(known);
         }
-        if !has_room || !make_room(transaction, size, record, tally, limits)? {
+        let Some(most) = most.filter(|_| has_room) else { return Ok(Done::Full) };
+        if !make_room(transaction, most, tally)? {
             return Ok(Done::Full);
         }
     }
@@ -116,14 +134,15 @@ fn accept(
         record.deliveries.is_empty(),
     ])?;
     if inserted == 0 {
-        return Ok(known(transaction, record)?.unwrap_or(Done::Full));
+        // Something has this number that is none of ours.
+        return known(transaction, record)?.ok_or(rusqlite::Error::StatementChangedRows(0));
     }
     for (n, delivery) in (0_u16..).zip(&record.deliveries) {
         insert_delivery(transaction, number, n, delivery)?;
     }
     tally.last = number;
     tally.open += open;
-    tally.bytes += size;
+    tally.bytes += size + details;
     Ok(Done::Accepted(number))
 }
 
@@ -178,9 +197,9 @@ fn settle(
     tally: &mut Tally,
     limits: &Limits,
 ) -> rusqlite::Result<Done> {
-    let Settlement { key, had_ended, progress } = settlement;
+    let Settlement { key, had_ended, level, replaces, progress } = settlement;
     let has_ended = progress.state.has_ended();
-    if *had_ended && !has_ended && tally.open >= limits.max_messages {
+    if *had_ended && !has_ended && !limits.has_room(tally.open + 1, *level) {
         return Ok(Done::Full);
     }
     let mut update = transaction.prepare_cached(
@@ -212,8 +231,11 @@ fn settle(
     if updated == 0 {
         return Ok(Done::Unchanged);
     }
-    tally.open += u64::from(*had_ended && !has_ended);
-    tally.open -= u64::from(!*had_ended && has_ended);
+    let (reopens, ends) = (*had_ended && !has_ended, !*had_ended && has_ended);
+    tally.open = (tally.open + u64::from(reopens)).saturating_sub(u64::from(ends));
+    tally.bytes += progress.size();
+    tally.forget(*replaces);
+    tally.is_exhausted &= !has_ended;
     Ok(Done::Settled)
 }
 
@@ -225,8 +247,9 @@ fn prune(
     tally: &mut Tally,
     limits: &Limits,
 ) -> rusqlite::Result<Done> {
-    let Limits { keep, keep_dead, .. } = *limits;
-    let forgotten = forget(transaction, Which::Ended, now.checked_sub(keep), STEP, tally)?
+    let Limits { keep, keep_dead, max_bytes, .. } = *limits;
+    let forgotten = shrink(transaction, max_bytes, STEP, tally)?
+        + forget(transaction, Which::Ended, now.checked_sub(keep), STEP, tally)?
         + forget(transaction, Which::Dead, now.checked_sub(keep_dead), STEP, tally)?
         + forget_unmatched(transaction, now.checked_sub(keep), STEP, tally)?;
     let has_shrunk = give_back(transaction)?;
@@ -265,24 +288,26 @@ fn forget(
         Which::Ended => {
             "DELETE FROM delivery WHERE (notification, n) IN (SELECT notification, n FROM delivery \
              WHERE state IN ('delivered', 'dropped') AND ended_at <= ?1 \
-             ORDER BY ended_at, notification, n LIMIT ?2) RETURNING notification"
+             ORDER BY ended_at, notification, n LIMIT ?2) RETURNING notification, "
         }
         Which::Dead => {
             "DELETE FROM delivery WHERE (notification, n) IN (SELECT notification, n FROM delivery \
-             WHERE state = 'dead' AND ended_at <= ?1 ORDER BY ended_at LIMIT ?2) RETURNING notification"
+             WHERE state = 'dead' AND ended_at <= ?1 ORDER BY ended_at LIMIT ?2) RETURNING notification, "
         }
     };
-    let mut delete = transaction.prepare_cached(sql)?;
-    let records = delete.query_map(params![rows::number(until), most], |row| row.get(0))?;
-    let records: Vec<i64> = records.collect::<Result<_, _>>()?;
-    for record in &records {
+    let mut delete = transaction.prepare_cached(&format!("{sql}{}", rows::DETAILS))?;
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, rows::positive(row.get(1)?)));
+    let gone = delete.query_map(params![rows::number(until), most], read)?;
+    let gone: Vec<(i64, u64)> = gone.collect::<Result<_, _>>()?;
+    for (record, details) in &gone {
+        tally.forget(*details);
         let empty = "DELETE FROM notification WHERE seq = ?1 AND NOT EXISTS \
              (SELECT 1 FROM delivery WHERE notification = ?1) RETURNING size";
         let mut delete = transaction.prepare_cached(empty)?;
         let size: Option<i64> = delete.query_row([record], |row| row.get(0)).optional()?;
-        tally.bytes -= size.map_or(0, rows::positive).min(tally.bytes);
+        tally.forget(size.map_or(0, rows::positive));
     }
-    Ok(u32::try_from(records.len()).unwrap_or(most))
+    Ok(u32::try_from(gone.len()).unwrap_or(most))
 }
 
 /// As [`forget`], for records that no target wanted.
@@ -300,30 +325,39 @@ fn forget_unmatched(
     let sizes = delete.query_map(params![rows::number(until), most], |row| row.get(0))?;
     let mut count = 0;
     for size in sizes {
-        tally.bytes -= rows::positive(size?).min(tally.bytes);
+        tally.forget(rows::positive(size?));
         count += 1;
     }
     Ok(count)
 }
 
-/// Makes room for a record, where what is kept for look-ups only leaves any.
-fn make_room(
-    transaction: &Transaction<'_>,
-    size: u64,
-    record: &Record,
-    tally: &mut Tally,
-    limits: &Limits,
-) -> rusqlite::Result<bool> {
-    while !limits.may_take(tally.bytes.saturating_add(size), record.notification.level) {
-        let forgotten = match forget(transaction, Which::Ended, Some(UnixMs::MAX), 1, tally)? {
-            0 => forget_unmatched(transaction, Some(UnixMs::MAX), 1, tally)?,
-            some => some,
-        };
-        if forgotten == 0 {
-            return Ok(false);
-        }
+/// Makes room until all takes no more than this, where what is kept for look-ups only leaves as much; nothing
+/// changes where it does not.
+fn make_room(transaction: &Transaction<'_>, most: u64, tally: &mut Tally) -> rusqlite::Result<bool> {
+    if tally.is_exhausted {
+        return Ok(false);
     }
-    Ok(true)
+    let before = *tally;
+    transaction.execute_batch("SAVEPOINT room")?;
+    shrink(transaction, most, MOST, tally)?;
+    if tally.bytes <= most {
+        return transaction.execute_batch("RELEASE room").map(|()| true);
+    }
+    *tally = Tally { is_exhausted: true, ..before };
+    transaction.execute_batch("ROLLBACK TO room; RELEASE room").map(|()| false)
+}
+
+/// Forgets what is kept for look-ups only until all takes no more than this. Returns how many were forgotten.
+fn shrink(transaction: &Transaction<'_>, bytes: u64, most: u32, tally: &mut Tally) -> rusqlite::Result<u32> {
+    let mut forgotten = 0;
+    while bytes < tally.bytes && forgotten < most {
+        let ended = forget(transaction, Which::Ended, Some(UnixMs::MAX), 1, tally)?;
+        if ended == 0 && forget_unmatched(transaction, Some(UnixMs::MAX), 1, tally)? == 0 {
+            break;
+        }
+        forgotten += 1;
+    }
+    Ok(forgotten)
 }
 
 /// Gives free pages back to the file system where they are more than a quarter of the file and worth it;

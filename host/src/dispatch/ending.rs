@@ -1,0 +1,50 @@
+//! The end of the loop.
+
+use tokio::sync::oneshot;
+
+use super::{Dispatch, Ticket};
+use crate::clock::UnixMs;
+use crate::journal::Written;
+use crate::nuncio::Remains;
+use crate::store::Query;
+
+/// The end, once it is asked for.
+pub(super) struct Ending {
+    pub(super) until: UnixMs,
+    pub(super) replies: Vec<oneshot::Sender<Remains>>,
+}
+
+impl Dispatch {
+    /// Breaks off what is under way, has everything written that can be, and closes the store.
+    pub(super) async fn end(mut self) {
+        // What has come back by now need not be sent again.
+        while let Some(returned) = self.attempts.try_join_next_with_id() {
+            self.returned(returned);
+        }
+        self.attempts.shutdown().await;
+        for (ticket, operation) in std::mem::take(&mut self.unwritten) {
+            self.submit(ticket, operation);
+        }
+        let in_flight = self.flying.len();
+        let waiting = if self.recovery.is_over() {
+            self.schedule.waiting()
+        } else {
+            // Not all that waits is scheduled; the store knows.
+            let open = self.reads.run(|reader| reader.count(&Query::open())).await.unwrap_or_default();
+            usize::try_from(open).unwrap_or(usize::MAX).saturating_sub(in_flight)
+        };
+        let left = self.schedule.iter().chain(self.flying.values().map(|flight| &flight.item));
+        for item in left {
+            tracing::debug!(id = %item.id, target = %self.lanes.name(item.lane), "left undelivered");
+        }
+        let ends = |written: &Written<Ticket>| {
+            written.result.is_err() && matches!(written.ticket, Ticket::Settle(_) | Ticket::Steer(_))
+        };
+        let unwritten = self.journal.close().await.iter().filter(|written| ends(written)).count();
+        let remains = Remains { waiting, in_flight, unwritten };
+        for reply in self.ending.map(|ending| ending.replies).unwrap_or_default() {
+            // Whoever asked may have stopped listening.
+            let _ = reply.send(remains);
+        }
+    }
+}

@@ -90,14 +90,14 @@ async fn send_delivers_prints_a_line_a_target_and_exits_with_0() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn send_prints_json_and_exits_with_1_where_a_target_refuses() {
-    let receiver = Receiver::start([reply(404)]);
+    let receiver = Receiver::start([reply(401)]);
     let config = config("refused.yml", &receiver);
     let ran = run(&["send", "-c", &config, "--json", "text from an argument"], "").await;
     let json = ran.json();
     assert_eq!((ran.code, json["deliveries"][0]["target"].as_str()), (1, Some("phone")));
     assert_eq!(json["deliveries"][0]["state"], "dead");
     assert_eq!(json["deliveries"][0]["attempts"], 1);
-    assert!(json["deliveries"][0]["detail"].as_str().unwrap().contains("404"));
+    assert!(json["deliveries"][0]["detail"].as_str().unwrap().contains("401"));
     assert_eq!(json["id"].as_str().map(str::len), Some(36));
     assert_eq!(json["deliveries"].as_array().map(Vec::len), Some(1));
 }
@@ -117,7 +117,7 @@ async fn send_says_what_it_waits_for_and_gives_up_when_told_to() {
     let config = config("patience.yml", &receiver);
     let ran = run(&["send", "-c", &config, "--timeout", "5s", "x"], "").await;
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("phone: status 429; trying again in 3"), "{}", ran.err);
+    assert!(ran.err.contains("phone: status 429; trying again in 36"), "{}", ran.err);
     assert!(ran.out.contains("phone  waiting    1 attempt: status 429"), "{}", ran.out);
 }
 

@@ -47,7 +47,12 @@ impl Daemon {
     }
 
     /// Starts it, and waits until it listens.
-    pub async fn spawn(mut command: Command) -> Self {
+    pub async fn spawn(command: Command) -> Self {
+        Self::spawn_or_end(command).await.expect("it listens")
+    }
+
+    /// Starts it, and waits until it listens; `None` where it ended before.
+    pub async fn spawn_or_end(mut command: Command) -> Option<Self> {
         command.stdin(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the binary starts");
         let mut lines = BufReader::new(child.stderr.take().expect("it has an error output")).lines();
@@ -58,10 +63,10 @@ impl Daemon {
                 let _ = tell.send(line);
             }
         });
-        let first = said.recv().await.expect("it says where it listens");
+        let first = said.recv().await?;
         let address = first.strip_prefix("nuncio listens on http://").and_then(|rest| rest.split_once(','));
         let (address, _) = address.unwrap_or_else(|| panic!("{first}"));
-        Self { child, address: address.parse().expect("it listens on an address"), said }
+        Some(Self { child, address: address.parse().expect("it listens on an address"), said })
     }
 
     /// Sends it a signal.

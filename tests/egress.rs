@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nuncio::clock::ManualClock;
 use nuncio::contract::{Outcome, Reply, Transport};
-use nuncio::egress::{Egress, Exchange, MAX_REPLY};
+use nuncio::egress::{Egress as _, Exchange, HttpEgress, MAX_REPLY};
 
 use crate::scripted::{
     Answer, Receiver, Then, answering, close_after_reading, endless_body, hang, hang_before_reading, raw,
@@ -16,9 +16,9 @@ use crate::scripted::{
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An egress whose deadlines come only when the test says so.
-fn egress() -> (Egress, ManualClock) {
+fn egress() -> (HttpEgress, ManualClock) {
     let clock = ManualClock::at(0);
-    (Egress::new(Arc::new(clock.clone())), clock)
+    (HttpEgress::new(Arc::new(clock.clone())), clock)
 }
 
 fn request(method: &str, url: &str, body: impl Into<Bytes>) -> http::Request<Bytes> {

@@ -2,8 +2,8 @@
 //!
 //! `golden/cases.json` is what it is asked. A text there is handed over as it stands, anything else as JSON.
 //! Each notification goes to the targets that `route` chooses, and to those in `ask`, where the endpoint is
-//! fresh unless the case says otherwise; each outcome comes at the instant that the verdict before it named,
-//! with the endpoint that the judgement before it left.
+//! untried but for what the case says; each outcome comes at the instant that the verdict before it named,
+//! with the endpoint that `admit` left, or the judgement before it where the attempt was not admitted.
 //!
 //! `golden/expected.json` is what it answers, with WIT's names in WIT's order: a record is an object; a
 //! variant or a result is `{case: value}`, or `case` where it has no value, as an enum has; an option
@@ -16,8 +16,8 @@ use std::fs;
 
 use nuncio::brain::{Brain, Dispatcher, EMBEDDED};
 use nuncio::contract::{
-    Admission, Atom, Attempt, Body, Decision, Diagnostic, Endpoint, Header, Hmac, Judgement, Notification,
-    Outcome, Parameter, Reply, Request, Secret, Segment, Transport, Verdict,
+    Admission, Atom, Attempt, Body, Breaker, Decision, Diagnostic, Endpoint, Header, Hmac, Judgement,
+    Notification, Outcome, Parameter, Probe, Reply, Request, Secret, Segment, Transport, Verdict,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ fn answers_to(cases: &Value) -> Value {
             let chosen = list(&decisions).iter().filter(|decision| decision["choice"] == "send");
             let asked_too = asked["ask"].as_array().into_iter().flatten();
             let targets = chosen.map(|decision| &decision["target"]).chain(asked_too);
-            let endpoint = endpoint_of(asked.get("endpoint").unwrap_or(&cases["endpoint"]));
+            let endpoint = endpoint_of(dispatcher.untried().unwrap(), asked.get("endpoint"));
             let deliveries =
                 each(targets, |target| delivery(&dispatcher, text(target), &read, endpoint, asked));
             json!({
@@ -111,18 +111,24 @@ fn delivery(
     mut endpoint: Endpoint,
     asked: &Value,
 ) -> Value {
-    let attempt = |n| Attempt {
+    let attempt = |n, began| Attempt {
         number: number_32(&asked["attempt"]["number"]) + n,
+        sent: number_32(&asked["attempt"]["number"]) + n,
+        queued_at: notification.at,
         first_tried: number(&asked["attempt"]["first-tried"]),
+        began,
         level: notification.level,
     };
     let mut now = number(&asked["now"]);
-    let requests = dispatcher.format(target, notification, attempt(0), now).unwrap();
+    let requests = dispatcher.format(target, notification, attempt(0, now), now).unwrap();
     let attempts = each((0..).zip(list(&asked["outcomes"])), |(n, outcome)| {
-        let (attempt, outcome, entropy) = (attempt(n), outcome_of(outcome), number(&asked["entropy"]));
-        let admission = dispatcher.admit(target, endpoint, now).unwrap();
+        let (at, attempt) = (now, attempt(n, now));
+        let (outcome, entropy) = (outcome_of(outcome), number(&asked["entropy"]));
+        let admission = dispatcher.admit(target, attempt, endpoint, now).unwrap();
+        if let Admission::Send(admitted) = admission {
+            endpoint = admitted;
+        }
         let judged = dispatcher.judge(target, attempt, &outcome, endpoint, now, entropy).unwrap();
-        let at = now;
         endpoint = judged.endpoint;
         if let Verdict::Retry(later) = judged.verdict {
             now = later;
@@ -158,11 +164,13 @@ fn outcome_of(asked: &Value) -> Outcome {
     })
 }
 
-fn endpoint_of(asked: &Value) -> Endpoint {
+fn endpoint_of(untried: Endpoint, asked: Option<&Value>) -> Endpoint {
+    let Some(asked) = asked else { return untried };
     Endpoint {
         not_before: number(&asked["not-before"]),
         consecutive_failures: number_32(&asked["consecutive-failures"]),
         last_success: Some(&asked["last-success"]).filter(|success| !success.is_null()).map(number),
+        ..untried
     }
 }
 
@@ -272,8 +280,9 @@ fn atom(atom: Atom) -> Value {
 
 fn admission_out(admission: Admission) -> Value {
     match admission {
-        Admission::Send => json!("send"),
+        Admission::Send(endpoint) => json!({ "send": endpoint_out(endpoint) }),
         Admission::Wait(until) => json!({ "wait": until.to_string() }),
+        Admission::Later(until) => json!({ "later": until.to_string() }),
     }
 }
 
@@ -284,13 +293,53 @@ fn judgement(Judgement { verdict, class, detail, endpoint }: Judgement) -> Value
         Verdict::Park => json!("park"),
         Verdict::Dead(reason) => json!({ "dead": reason }),
     };
-    let Endpoint { not_before, consecutive_failures, last_success } = endpoint;
-    let endpoint = json!({
-        "not-before": not_before.to_string(),
-        "consecutive-failures": consecutive_failures,
-        "last-success": last_success.map(|at| at.to_string()),
-    });
+    let endpoint = endpoint_out(endpoint);
     json!({ "verdict": verdict, "class": name(&class), "detail": detail, "endpoint": endpoint })
+}
+
+fn endpoint_out(endpoint: Endpoint) -> Value {
+    let probe = |probe: Probe| json!({ "at": probe.at.to_string(), "number": probe.number, "is-held": probe.is_held });
+    let breaker = match endpoint.breaker {
+        Breaker::Closed => json!("closed"),
+        Breaker::Open(next) => json!({ "open": probe(next) }),
+        Breaker::HalfOpen(under_way) => json!({ "half-open": probe(under_way) }),
+        Breaker::Held(next) => json!({ "held": probe(next) }),
+        Breaker::Gone => json!("gone"),
+    };
+    let Endpoint { recent, arrivals, pace, .. } = endpoint;
+    json!({
+        "updated": endpoint.updated.to_string(),
+        "not-before": endpoint.not_before.to_string(),
+        "spent-milli": endpoint.spent_milli,
+        "credited": endpoint.credited.to_string(),
+        "breaker": breaker,
+        "consecutive-failures": endpoint.consecutive_failures,
+        "recent": {
+            "since": recent.since.to_string(),
+            "successes": recent.successes,
+            "failures": recent.failures,
+            "successes-before": recent.successes_before,
+            "failures-before": recent.failures_before,
+        },
+        "arrivals": {
+            "since": arrivals.since.to_string(),
+            "latest": arrivals.latest.to_string(),
+            "count": arrivals.count,
+            "count-before": arrivals.count_before,
+        },
+        "pace": {
+            "is-draining": pace.is_draining,
+            "next-us": pace.next_us.to_string(),
+            "interval-us": pace.interval_us.to_string(),
+            "since": pace.since.to_string(),
+            "successes": pace.successes,
+            "throttled": pace.throttled.to_string(),
+            "in-a-row": pace.in_a_row,
+        },
+        "last-success": endpoint.last_success.map(|at| at.to_string()),
+        "last-failure": endpoint.last_failure.map(|at| at.to_string()),
+        "unreadable-hints": endpoint.unreadable_hints,
+    })
 }
 
 /// JSON as `JSON.stringify(value, null, 1)` and `json.dumps(value, indent=1, ensure_ascii=False)` write it.

@@ -14,6 +14,7 @@
 //! - `ingest`: the daemon's HTTP side, with input that is wrong.
 //! - `command_line`: the binary, as a person uses it.
 //! - `golden`: the cases that Node and Python answer byte for byte the same.
+//! - `simulate`: outages, limits and poison, hours of them, in virtual time.
 //! - `readme`: the README says what the program says.
 #![expect(
     clippy::expect_used,
@@ -23,6 +24,7 @@
     reason = "a test that meets what it does not expect has failed"
 )]
 
+mod agreement;
 mod brain;
 mod command_line;
 mod config;
@@ -37,5 +39,7 @@ mod ingest;
 mod queue;
 mod readme;
 mod reload;
+mod retry;
 mod scripted;
+mod simulate;
 mod stage;

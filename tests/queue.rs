@@ -6,8 +6,8 @@ use std::time::Duration;
 use nuncio::clock::Clock;
 use nuncio::contract::{Level, Notification};
 use nuncio::store::{
-    DeliveryKey, Done, Entry, Limits, MemoryStore, Operation, Page, Query, Reader, Record, SqliteStore,
-    State, Store, StoreError, Usage,
+    DeliveryKey, Done, Entry, Health, Limits, MemoryStore, Operation, Page, Query, Reader, Record,
+    SqliteStore, State, Store, StoreError, Usage,
 };
 use nuncio::{Builder, NotifyError, Steer, Steered};
 
@@ -73,7 +73,8 @@ async fn a_retry_keeps_its_place_in_time_and_its_count_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("queue.db");
     let receiver = Receiver::start([reply(503)]);
-    let yaml = format!("retry: {{interval: 10s, jitter: 0}}\n{}", one_target(&receiver, ""));
+    let retry = "retry: {interval: 10s, jitter: 0, park: false}";
+    let yaml = format!("{retry}\n{}", one_target(&receiver, ""));
     let start = || Stage::start_with(&yaml, |builder| builder.store(SqliteStore::open(&path).unwrap()));
     let stage = start();
     let id = stage.hand_in(titled("x")).await.id;
@@ -150,6 +151,10 @@ impl Reader for LateReader {
 
     fn usage(&mut self) -> Result<Usage, StoreError> {
         self.0.usage()
+    }
+
+    fn healths(&mut self) -> Result<Vec<Health>, StoreError> {
+        self.0.healths()
     }
 }
 

@@ -70,7 +70,7 @@ async fn the_queries_run_and_find_what_they_say() {
 
     let folder = tempfile::tempdir().expect("a folder can be made");
     let path = folder.path().join("queue.db");
-    let receiver = Receiver::start([reply(200), reply(404), reply(503)]);
+    let receiver = Receiver::start([reply(200), reply(400), reply(503)]);
     let store = SqliteStore::open(&path).expect("it can be made");
     let stage = Stage::start_with(&one_target(&receiver, ""), |builder| builder.store(store));
     for title in ["arrives", "dies", "waits"] {

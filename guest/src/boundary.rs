@@ -13,6 +13,8 @@ use generated::exports::nuncio::dispatch::dispatcher::{Dispatcher, GuestDispatch
 use generated::exports::nuncio::dispatch::{catalog, dispatcher, ingest};
 use generated::nuncio::dispatch::types as wit;
 
+use crate::breaker::{Breaker, Probe, Recent};
+use crate::budget::Budget;
 use crate::color::Color;
 use crate::config::{self, Config, Target};
 use crate::diagnostic::{Diagnostic, Place};
@@ -20,6 +22,7 @@ use crate::filter::{self, Choice};
 use crate::judge::{self, Admission, Attempt, Endpoint, Verdict};
 use crate::notification::{Body, Field, Level, Notification};
 use crate::outcome::{Class, Outcome, Reply, Transport};
+use crate::pace::{Arrivals, Pace};
 use crate::provider;
 use crate::request::{Atom, Escape, Request, Segment};
 
@@ -53,6 +56,10 @@ impl ingest::Guest for Component {
 
 impl dispatcher::Guest for Component {
     type Dispatcher = Config;
+
+    fn untried() -> wit::Endpoint {
+        endpoint_out(Endpoint::default())
+    }
 }
 
 impl GuestDispatcher for Config {
@@ -87,10 +94,21 @@ impl GuestDispatcher for Config {
         Ok(requests.into_iter().map(|request| request_out(request, target)).collect())
     }
 
-    fn admit(&self, _target: String, endpoint: wit::Endpoint, now: u64) -> wit::Admission {
-        match judge::admit(&endpoint_in(&endpoint), now) {
-            Admission::Send => wit::Admission::Send,
+    fn admit(
+        &self,
+        target: String,
+        attempt: wit::Attempt,
+        endpoint: wit::Endpoint,
+        now: u64,
+    ) -> wit::Admission {
+        let Some(target) = self.target(&target) else {
+            // `judge` says what is wrong.
+            return wit::Admission::Send(endpoint);
+        };
+        match endpoint_in(endpoint).admit(&attempt_in(attempt), &target.policy, target.timeout, now) {
+            Admission::Send(endpoint) => wit::Admission::Send(endpoint_out(endpoint)),
             Admission::Wait(until) => wit::Admission::Wait(until),
+            Admission::Later(until) => wit::Admission::Later(until),
         }
     }
 
@@ -103,7 +121,7 @@ impl GuestDispatcher for Config {
         now: u64,
         entropy: u64,
     ) -> wit::Judgement {
-        let (outcome, endpoint) = (outcome_in(outcome), endpoint_in(&endpoint));
+        let (outcome, endpoint) = (outcome_in(outcome), endpoint_in(endpoint));
         let Some(target) = self.target(&target) else {
             return wit::Judgement {
                 verdict: wit::Verdict::Dead(UNKNOWN_TARGET.to_owned()),
@@ -112,13 +130,8 @@ impl GuestDispatcher for Config {
                 endpoint: endpoint_out(endpoint),
             };
         };
-        let attempt = Attempt {
-            number: attempt.number,
-            first_tried: attempt.first_tried,
-            level: level_in(attempt.level),
-        };
-        let class = target.classify(&outcome);
-        judgement_out(judge::judge(&target.policy, &attempt, class, &outcome, &endpoint, now, entropy))
+        let understood = target.understand(&outcome, now);
+        judgement_out(judge::judge(&target.policy, &attempt_in(attempt), &understood, endpoint, now, entropy))
     }
 }
 
@@ -172,11 +185,57 @@ fn outcome_in(outcome: wit::Outcome) -> Outcome {
     }
 }
 
-fn endpoint_in(endpoint: &wit::Endpoint) -> Endpoint {
+fn attempt_in(attempt: wit::Attempt) -> Attempt {
+    Attempt {
+        number: attempt.number,
+        sent: attempt.sent,
+        queued_at: attempt.queued_at,
+        first_tried: attempt.first_tried,
+        began: attempt.began,
+        level: level_in(attempt.level),
+    }
+}
+
+fn endpoint_in(endpoint: wit::Endpoint) -> Endpoint {
+    let probe = |probe: wit::Probe| Probe { at: probe.at, number: probe.number, is_held: probe.is_held };
+    let wit::Endpoint { recent, arrivals, pace, .. } = endpoint;
     Endpoint {
+        updated: endpoint.updated,
         not_before: endpoint.not_before,
+        budget: Budget { spent_milli: endpoint.spent_milli, credited: endpoint.credited },
+        breaker: match endpoint.breaker {
+            wit::Breaker::Closed => Breaker::Closed,
+            wit::Breaker::Open(next) => Breaker::Open(probe(next)),
+            wit::Breaker::HalfOpen(under_way) => Breaker::HalfOpen(probe(under_way)),
+            wit::Breaker::Held(next) => Breaker::Held(probe(next)),
+            wit::Breaker::Gone => Breaker::Gone,
+        },
         consecutive_failures: endpoint.consecutive_failures,
+        recent: Recent {
+            since: recent.since,
+            successes: recent.successes,
+            failures: recent.failures,
+            successes_before: recent.successes_before,
+            failures_before: recent.failures_before,
+        },
+        arrivals: Arrivals {
+            since: arrivals.since,
+            latest: arrivals.latest,
+            count: arrivals.count,
+            count_before: arrivals.count_before,
+        },
+        pace: Pace {
+            is_draining: pace.is_draining,
+            next_us: pace.next_us,
+            interval_us: pace.interval_us,
+            since: pace.since,
+            successes: pace.successes,
+            throttled: pace.throttled,
+            in_a_row: pace.in_a_row,
+        },
         last_success: endpoint.last_success,
+        last_failure: endpoint.last_failure,
+        unreadable_hints: endpoint.unreadable_hints,
     }
 }
 
@@ -277,10 +336,46 @@ fn atoms_out(atoms: Vec<Atom>) -> Vec<wit::Atom> {
 }
 
 fn endpoint_out(endpoint: Endpoint) -> wit::Endpoint {
+    let probe = |probe: Probe| wit::Probe { at: probe.at, number: probe.number, is_held: probe.is_held };
+    let Endpoint { recent, arrivals, pace, .. } = endpoint;
     wit::Endpoint {
+        updated: endpoint.updated,
         not_before: endpoint.not_before,
+        spent_milli: endpoint.budget.spent_milli,
+        credited: endpoint.budget.credited,
+        breaker: match endpoint.breaker {
+            Breaker::Closed => wit::Breaker::Closed,
+            Breaker::Open(next) => wit::Breaker::Open(probe(next)),
+            Breaker::HalfOpen(under_way) => wit::Breaker::HalfOpen(probe(under_way)),
+            Breaker::Held(next) => wit::Breaker::Held(probe(next)),
+            Breaker::Gone => wit::Breaker::Gone,
+        },
         consecutive_failures: endpoint.consecutive_failures,
+        recent: wit::Recent {
+            since: recent.since,
+            successes: recent.successes,
+            failures: recent.failures,
+            successes_before: recent.successes_before,
+            failures_before: recent.failures_before,
+        },
+        arrivals: wit::Arrivals {
+            since: arrivals.since,
+            latest: arrivals.latest,
+            count: arrivals.count,
+            count_before: arrivals.count_before,
+        },
+        pace: wit::Pace {
+            is_draining: pace.is_draining,
+            next_us: pace.next_us,
+            interval_us: pace.interval_us,
+            since: pace.since,
+            successes: pace.successes,
+            throttled: pace.throttled,
+            in_a_row: pace.in_a_row,
+        },
         last_success: endpoint.last_success,
+        last_failure: endpoint.last_failure,
+        unreadable_hints: endpoint.unreadable_hints,
     }
 }
 
@@ -289,6 +384,7 @@ fn judgement_out(judgement: judge::Judgement) -> wit::Judgement {
         verdict: match judgement.verdict {
             Verdict::Delivered => wit::Verdict::Delivered,
             Verdict::Retry(at) => wit::Verdict::Retry(at),
+            Verdict::Park => wit::Verdict::Park,
             Verdict::Dead(reason) => wit::Verdict::Dead(reason),
         },
         class: match judgement.class {

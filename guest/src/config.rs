@@ -8,11 +8,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::backoff::{Policy, RetrySettings};
 use crate::diagnostic::{Diagnostic, Diagnostics, Pointer, did_you_mean};
 use crate::duration::DurationMs;
 use crate::filter::Filter;
+use crate::hint::{self, Hint};
+use crate::judge::Understood;
 use crate::outcome::{Class, Outcome};
+use crate::policy::{Policy, RetrySettings};
 use crate::provider::{self, Entry, Service};
 use crate::schema;
 
@@ -240,13 +242,15 @@ impl Target {
 
     /// What an outcome means for this target: the provider's word, or else HTTP's in general.
     #[must_use]
-    pub fn classify(&self, outcome: &Outcome) -> Class {
-        match outcome {
-            Outcome::Reply(reply) => {
-                self.service.classify(reply).unwrap_or_else(|| Class::of_status(reply.status))
-            }
-            Outcome::Failed(transport) => Class::of_transport(*transport),
-        }
+    pub fn understand<'a>(&self, outcome: &'a Outcome, now: u64) -> Understood<'a> {
+        let (class, hint) = match outcome {
+            Outcome::Reply(reply) => (
+                self.service.classify(reply).unwrap_or_else(|| Class::of_status(reply.status)),
+                hint::of(reply, self.service.hint(reply), self.policy.max_hint, now),
+            ),
+            Outcome::Failed(transport) => (Class::of_transport(*transport), Hint::default()),
+        };
+        Understood { outcome, class, hint, knows_repeats: self.service.knows_repeats() }
     }
 }
 
@@ -310,6 +314,7 @@ mod tests {
 
     use super::*;
     use crate::notification::Level;
+    use crate::policy::Limit;
 
     fn problems(config: &Value) -> Vec<(String, String, String)> {
         let found = Config::read(&config.to_string()).err().unwrap_or_default();
@@ -331,8 +336,8 @@ mod tests {
         let config = json!({ "retry": { "interval": "3s", "limits": { "warn": 7 } }, "targets": [one] });
         let config = Config::read(&config.to_string()).unwrap_or_else(|p| panic!("{p:?}"));
         let target = config.target("phone").unwrap();
-        let limits = [Level::Info, Level::Warn, Level::Error].map(|level| *target.policy.limits.get(level));
-        assert_eq!((target.policy.base(0), limits), (3_000, [9, 7, 3]));
+        let limits = [Level::Info, Level::Warn, Level::Error].map(|level| target.policy.limits.get(level));
+        assert_eq!((target.policy.backoff.base(0), limits), (3_000, [9, 7, 3].map(Limit::of)));
         assert_eq!((target.timeout, target.concurrency, target.policy.max_age), (10_000, 4, 86_400_000));
     }
 

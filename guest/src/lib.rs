@@ -9,23 +9,29 @@
 //!
 //! Modules, in the order in which data flows through them: [`ingest`] reads a [`notification`];
 //! [`config`] reads the targets; [`filter`] routes; a [`provider`] formats a [`request`]; [`outcome`] says
-//! what a reply means; [`judge`] decides, with [`backoff`] and [`retry_after`].
+//! what a reply means and [`hint`] when to come back; [`endpoint`] and [`judge`] decide by the [`policy`], with
+//! [`backoff`], [`budget`], [`breaker`] and [`pace`].
 
 mod authorization;
 pub mod backoff;
 pub mod boundary;
+pub mod breaker;
+pub mod budget;
 pub mod color;
 pub mod config;
 pub mod diagnostic;
 pub mod duration;
+pub mod endpoint;
 pub mod filter;
+pub mod hint;
 pub mod ingest;
 pub mod judge;
 pub mod notification;
 pub mod outcome;
+pub mod pace;
+pub mod policy;
 pub mod provider;
 pub mod request;
-pub mod retry_after;
 pub mod schema;
 pub mod settings;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What became of a request, and what that means before a provider looks closer.
 //!
 //! The table is Nuncio's design for HTTP in general (RFC 9110, section 15; RFC 6585 for 429): 2xx has arrived;
-//! 408, 425, 429, 5xx and a failed transport may pass; everything else will not. Redirects are never
+//! 408, 425, 429, 5xx (but 501 and 505) and a failed transport may pass; everything else will not. Redirects are never
 //! followed, so 3xx is a mistake in the configuration.
 
 /// A reply.
@@ -74,6 +74,8 @@ impl Class {
         match status {
             200..=299 => Self::Delivered,
             401 | 403 => Self::Credentials,
+            // What the server has not built (501) or does not speak (505), it will not in an hour either.
+            501 | 505 => Self::Permanent,
             408 | 425 | 500..=599 => Self::Transient,
             410 => Self::Gone,
             429 => Self::Throttled,
@@ -91,12 +93,6 @@ impl Class {
             Transport::TimeoutAfterSend | Transport::Reset => Self::Ambiguous,
             Transport::Blocked => Self::Permanent,
         }
-    }
-
-    /// Whether another attempt can help.
-    #[must_use]
-    pub fn may_pass(self) -> bool {
-        matches!(self, Self::Transient | Self::Ambiguous | Self::Throttled)
     }
 }
 
@@ -169,7 +165,7 @@ mod tests {
             (&[429], Class::Throttled),
             (&[401, 403], Class::Credentials),
             (&[410], Class::Gone),
-            (&[100, 301, 302, 307, 400, 404, 405, 413, 422, 451, 600, 0], Class::Permanent),
+            (&[100, 301, 302, 307, 400, 404, 405, 413, 422, 451, 501, 505, 600, 0], Class::Permanent),
         ] {
             for status in statuses {
                 assert_eq!(Class::of_status(*status), class, "{status}");

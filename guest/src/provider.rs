@@ -31,6 +31,9 @@ pub trait Provider: Sized + 'static {
     const EXAMPLE: &'static str;
     /// Origins that the requests of every such target may go to, beside those in its settings.
     const ORIGINS: &'static [&'static str] = &[];
+    /// Whether the service knows a delivery that it has seen before by the notification's id, and shows it
+    /// once. Only its own documentation can say so.
+    const KNOWS_REPEATS: bool = false;
 
     /// What a target's own settings are. Doc comments become the documentation; the value
     /// of a [`crate::settings::Secret`] or [`crate::settings::SecretUrl`] never enters the guest.
@@ -52,6 +55,13 @@ pub trait Provider: Sized + 'static {
         let _ = reply;
         None
     }
+
+    /// When the receiver wants to be asked again, in milliseconds from now, where its body says so; see
+    /// [`crate::hint::in_json`]. What headers say is read for all.
+    fn hint(&self, reply: &Reply) -> Option<u64> {
+        let _ = reply;
+        None
+    }
 }
 
 /// A configured target of any provider.
@@ -65,6 +75,12 @@ pub trait Service {
 
     /// See [`Provider::classify`].
     fn classify(&self, reply: &Reply) -> Option<Class>;
+
+    /// See [`Provider::hint`].
+    fn hint(&self, reply: &Reply) -> Option<u64>;
+
+    /// See [`Provider::KNOWS_REPEATS`].
+    fn knows_repeats(&self) -> bool;
 }
 
 impl<P: Provider> Service for P {
@@ -74,6 +90,14 @@ impl<P: Provider> Service for P {
 
     fn classify(&self, reply: &Reply) -> Option<Class> {
         Provider::classify(self, reply)
+    }
+
+    fn hint(&self, reply: &Reply) -> Option<u64> {
+        Provider::hint(self, reply)
+    }
+
+    fn knows_repeats(&self) -> bool {
+        P::KNOWS_REPEATS
     }
 }
 

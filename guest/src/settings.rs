@@ -207,11 +207,11 @@ impl<T: Clone> PerLevel<T> {
     }
 }
 
-impl PerLevel<u32> {
-    /// The number of a level; 0 where there is none.
+impl<T: Copy + Default> PerLevel<T> {
+    /// The value of a level; its default where there is none.
     #[must_use]
-    pub fn get(&self, level: Level) -> &u32 {
-        self.find(level).unwrap_or(&0)
+    pub fn get(&self, level: Level) -> T {
+        self.find(level).copied().unwrap_or_default()
     }
 }
 
@@ -305,7 +305,10 @@ mod tests {
     fn values_are_given_for_all_levels_or_for_some() {
         let all: PerLevel<u32> = serde_json::from_str("4").unwrap();
         let some: PerLevel<u32> = serde_json::from_str(r#"{"warn":9}"#).unwrap();
-        assert_eq!((all.get(Level::Info), some.find(Level::Info), some.get(Level::Warn)), (&4, None, &9));
-        assert_eq!(some.over(&all).get(Level::Info), &4);
+        assert_eq!(
+            (all.find(Level::Info), some.find(Level::Info), some.find(Level::Warn)),
+            (Some(&4), None, Some(&9))
+        );
+        assert_eq!(some.over(&all).find(Level::Info), Some(&4));
     }
 }

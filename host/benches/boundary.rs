@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use nuncio::brain::{Brain, EMBEDDED};
-use nuncio::contract::{Attempt, Endpoint, Level, Notification, Outcome, Reply};
+use nuncio::contract::{Attempt, Level, Notification, Outcome, Reply};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
 
@@ -36,8 +36,8 @@ fn main() {
     ]);
     let json =
         r#"{"level":"warn","title":"Service went down","body":{"Service Name":"git","Last Seen":"12s ago"}}"#;
-    let attempt = Attempt { number: 1, first_tried: 0, level: Level::Warn };
-    let endpoint = Endpoint { not_before: 0, consecutive_failures: 0, last_success: None };
+    let attempt = Attempt { number: 1, sent: 1, queued_at: 0, first_tried: 0, began: 0, level: Level::Warn };
+    let endpoint = dispatcher.untried().expect("the brain answers");
     let delivered = Outcome::Reply(Reply { status: 200, headers: vec![], body: vec![] });
     let headers =
         vec![("content-type".into(), "text/plain".into()), ("date".into(), "Sun, 22 Nov 2026".into())];
@@ -48,7 +48,10 @@ fn main() {
     let judge = |outcome: &Outcome| {
         black_box(dispatcher.judge("phone", attempt, outcome, endpoint, 0, 7).unwrap());
     };
-    let kinds: [(&str, &dyn Fn()); 9] = [
+    let admit = || {
+        black_box(dispatcher.admit("phone", attempt, endpoint, 0).unwrap());
+    };
+    let kinds: [(&str, &dyn Fn()); 10] = [
         ("instantiate", &instantiate),
         ("instantiate and read a notification", &|| {
             black_box(brain.read(json, "id", 0).unwrap().unwrap());
@@ -57,6 +60,7 @@ fn main() {
         ("route to three targets", &|| {
             black_box(dispatcher.route(&notification).unwrap());
         }),
+        ("admit a retry", &admit),
         ("format for ntfy", &|| format("phone")),
         ("format for gotify", &|| format("desk")),
         ("format for a webhook", &|| format("chat")),

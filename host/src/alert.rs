@@ -1,7 +1,8 @@
-//! One notice when deliveries to a target begin to die, to those who asked for it.
+//! One notice when a target is in trouble, to those who asked for it.
 //!
-//! It decides when there is one: the first death of a target, and then at most one an hour for each, which sums
-//! up what has died since. None is ever about itself: the target that fails is not told, and a notice that dies gives rise to no other.
+//! It decides when there is one: at the first trouble of a kind, and then at most one an hour for each kind and
+//! target, which sums up what has died since. None is ever about itself: the target that fails is not told, and
+//! a notice that dies gives rise to no other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,45 +13,60 @@ use crate::contract::{Level, Notification};
 /// What the ids of notices begin with, by which they are known. No caller may use it.
 pub(crate) const PREFIX: &str = "nuncio-alert-";
 
-/// How long after a notice about a target there is no other: an hour.
+/// How long after a notice there is no other of its kind about a target: an hour.
 const QUIET_MS: u64 = 60 * 60 * 1_000;
 
 /// What was told.
 #[derive(Default)]
 pub(crate) struct Alerts {
-    told: HashMap<Arc<str>, Told>,
+    told: HashMap<(Arc<str>, Trouble), Told>,
 }
 
 /// What was told about a target.
 struct Told {
     /// When the last notice was.
     at: UnixMs,
-    /// How many have died since.
+    /// How often there would have been one since.
     since: u64,
 }
 
-/// A delivery that died.
-pub(crate) struct Death<'a> {
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Trouble {
+    /// A delivery died.
+    Death,
+    /// The endpoint does not accept the credentials.
+    Held,
+    /// The endpoint said that it is gone.
+    Gone,
+}
+
+/// Trouble with a target.
+pub(crate) struct Report<'a> {
     pub(crate) target: &'a Arc<str>,
-    pub(crate) id: &'a str,
+    /// Of which notification.
+    pub(crate) id: Option<&'a str>,
+    pub(crate) what: Trouble,
     pub(crate) detail: &'a str,
 }
 
 impl Alerts {
-    /// The notice about a death, where there is to be one; `id` makes it unique, and `to` is whom the
+    /// The notice about trouble, where there is to be one; `id` makes it unique, and `to` is whom the
     /// configuration names.
     pub(crate) fn about(
         &mut self,
-        death: &Death<'_>,
+        report: &Report<'_>,
         to: &[String],
         now: UnixMs,
         id: impl FnOnce() -> String,
     ) -> Option<Notification> {
-        let to: Vec<String> = to.iter().filter(|name| **name != **death.target).cloned().collect();
-        if to.is_empty() || death.id.starts_with(PREFIX) {
+        let Report { target, what, detail, .. } = *report;
+        let to: Vec<String> = to.iter().filter(|name| **name != **target).cloned().collect();
+        if to.is_empty() || report.id.is_some_and(|id| id.starts_with(PREFIX)) {
             return None;
         }
-        let deaths = match self.told.get_mut(death.target) {
+        let key = (Arc::clone(target), what);
+        let times = match self.told.get_mut(&key) {
             Some(told) if now < told.at.saturating_add(QUIET_MS) => {
                 told.since = told.since.saturating_add(1);
                 return None;
@@ -58,25 +74,45 @@ impl Alerts {
             Some(told) => told.since.saturating_add(1),
             None => 1,
         };
-        self.told.insert(Arc::clone(death.target), Told { at: now, since: 0 });
-        let more = format!("nuncio dead ls --target {}", death.target);
-        let title = format!("Deliveries to {} are given up", death.target);
-        let deaths = deaths.to_string();
-        let fields = [
-            ("Target", &**death.target),
-            ("Given up", &deaths),
-            ("Last reason", death.detail),
-            ("All of them", &more),
-        ];
+        self.told.insert(key, Told { at: now, since: 0 });
+        let times = times.to_string();
+        let (title, fields) = match what {
+            Trouble::Death => (
+                format!("Deliveries to {target} are given up"),
+                vec![
+                    ("Given up", times),
+                    ("Last reason", detail.to_owned()),
+                    ("All of them", format!("nuncio dead ls --target {target}")),
+                ],
+            ),
+            Trouble::Held => (
+                format!("{target} does not accept its credentials"),
+                vec![
+                    ("It said", detail.to_owned()),
+                    (
+                        "What to do",
+                        format!(
+                            "mend them in the configuration, or there and then: nuncio targets enable {target}"
+                        ),
+                    ),
+                ],
+            ),
+            Trouble::Gone => (
+                format!("{target} says that it is gone"),
+                vec![
+                    ("It said", detail.to_owned()),
+                    ("What to do", format!("change its URL, or: nuncio targets enable {target}")),
+                ],
+            ),
+        };
+        let fields = [("Target", target.to_string())].into_iter().chain(fields);
         let notice = Notification::new(Level::Error, title).fields(fields);
         Some(Notification { id: format!("{PREFIX}{}", id()), to, ..notice })
     }
-}
 
-impl Alerts {
-    /// A notice about a target did not get through; the next death gives rise to another.
+    /// Notices about a target did not get through; its next trouble gives rise to another.
     pub(crate) fn forget(&mut self, target: &str) {
-        self.told.remove(target);
+        self.told.retain(|(told, _), _| **told != *target);
     }
 }
 
@@ -87,8 +123,9 @@ mod tests {
 
     fn about(alerts: &mut Alerts, target: &str, id: &str, to: &[&str], now: UnixMs) -> Option<Notification> {
         let to: Vec<String> = to.iter().map(|name| (*name).to_owned()).collect();
-        let death = Death { target: &target.into(), id, detail: "status 500" };
-        alerts.about(&death, &to, now, || "1".to_owned())
+        let target = &target.into();
+        let report = Report { target, id: Some(id), what: Trouble::Death, detail: "status 500" };
+        alerts.about(&report, &to, now, || "1".to_owned())
     }
 
     #[test]
@@ -112,5 +149,19 @@ mod tests {
         assert_eq!(about(&mut alerts, "desk", "a", &["desk", "mail"], 5).unwrap().to, ["mail"]);
         assert!(about(&mut alerts, "mail", "nuncio-alert-1", &["desk"], 5).is_none());
         assert!(about(&mut alerts, "phone", "a", &[], 5).is_none());
+    }
+
+    #[test]
+    fn each_kind_of_trouble_is_told() {
+        let (mut alerts, to, target) = (Alerts::default(), ["desk".to_owned()], &"phone".into());
+        for (what, title) in [
+            (Trouble::Death, "Deliveries to phone are given up"),
+            (Trouble::Held, "phone does not accept its credentials"),
+            (Trouble::Gone, "phone says that it is gone"),
+        ] {
+            let report = Report { target, id: None, what, detail: "status 401" };
+            assert_eq!(alerts.about(&report, &to, 5, String::new).unwrap().title, title);
+            assert!(alerts.about(&report, &to, 6, String::new).is_none());
+        }
     }
 }

@@ -266,13 +266,30 @@ impl Dispatcher {
         })
     }
 
-    /// Decides whether an endpoint may be tried now.
+    /// What is remembered of an endpoint that was never tried.
     ///
     /// # Errors
     ///
     /// Where the guest breaks off.
-    pub fn admit(&self, target: &str, endpoint: Endpoint, now: u64) -> Result<Admission, Fault> {
-        self.call(|guest, store, this| guest.dispatcher().call_admit(store, this, target, endpoint, now))
+    pub fn untried(&self) -> Result<Endpoint, Fault> {
+        self.call(|guest, store, _| guest.call_untried(store))
+    }
+
+    /// Decides whether an attempt may begin now.
+    ///
+    /// # Errors
+    ///
+    /// Where the guest breaks off.
+    pub fn admit(
+        &self,
+        target: &str,
+        attempt: Attempt,
+        endpoint: Endpoint,
+        now: u64,
+    ) -> Result<Admission, Fault> {
+        self.call(|guest, store, this| {
+            guest.dispatcher().call_admit(store, this, target, attempt, endpoint, now)
+        })
     }
 
     /// Decides what an outcome means.

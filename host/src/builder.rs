@@ -9,7 +9,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::config::report::Report;
 use crate::dispatch::{Beginning, Dispatch, Reads, Setup};
-use crate::egress::Egress;
+use crate::egress::{Egress, HttpEgress};
 use crate::entropy::Entropy;
 use crate::environment::{Environment, ProcessEnvironment};
 use crate::nuncio::{Nuncio, Shared};
@@ -25,6 +25,7 @@ pub struct Builder {
     environment: Box<dyn Environment>,
     clock: Arc<dyn Clock>,
     store: Box<dyn Store>,
+    egress: Option<Arc<dyn Egress>>,
     seed: Option<u64>,
     buffer: usize,
 }
@@ -67,6 +68,7 @@ impl Builder {
             environment: Box::new(ProcessEnvironment),
             clock: Arc::new(SystemClock::default()),
             store: Box::new(MemoryStore::default()),
+            egress: None,
             seed: None,
             buffer: 100,
         }
@@ -97,6 +99,13 @@ impl Builder {
     #[must_use]
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Box::new(store);
+        self
+    }
+
+    /// What sends requests; an HTTP client by default.
+    #[must_use]
+    pub fn egress(mut self, egress: impl Egress) -> Self {
+        self.egress = Some(Arc::new(egress));
         self
     }
 
@@ -137,12 +146,17 @@ impl Builder {
         let (handed, take) = mpsc::channel(self.buffer);
         let (asked, answer) = mpsc::channel(64);
         let (events, _) = broadcast::channel(EVENTS_KEPT);
-        let egress = Arc::new(Egress::new(Arc::clone(&self.clock)));
+        let egress = self.egress.unwrap_or_else(|| Arc::new(HttpEgress::new(Arc::clone(&self.clock))));
         // Whoever looks things up holds nobody up who delivers.
         let (reads, lookups) = (Reads::of(self.store.as_ref()), Reads::of(self.store.as_ref()));
+        let healths = self.store.reader().healths().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what was remembered of the endpoints cannot be read");
+            Vec::new()
+        });
         let default_limits = self.store.limits();
         let (limits, in_all) = (config.queue().limits(default_limits), config.queue().concurrency);
         let setup = Setup::of(&brain, config, Arc::clone(&egress)).map_err(BrainError::from)?;
+        let untried = setup.dispatcher.untried().map_err(BrainError::from)?;
         let dispatch = Dispatch::new(Beginning {
             setup: Arc::new(setup),
             clock: Arc::clone(&self.clock),
@@ -152,6 +166,8 @@ impl Builder {
             limits,
             events: events.clone(),
             in_all,
+            untried,
+            healths,
         });
         tokio::spawn(dispatch.map_err(StartError::Thread)?.run(take, answer));
         let shared = Shared { brain, clock: self.clock, entropy, egress, reads: lookups, default_limits };

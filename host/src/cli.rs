@@ -8,13 +8,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
+use nuncio::StartError;
 use nuncio::brain::{self, Brain, BrainError, Fault};
 use nuncio::clock::{Clock, SystemClock};
 use nuncio::config::Config;
 use nuncio::config::report::Report;
 use nuncio::environment::{Environment, ProcessEnvironment};
 use nuncio::store::StoreError;
-use nuncio::{Builder, Nuncio, StartError};
 
 use crate::selection::Misunderstood;
 
@@ -29,6 +29,8 @@ mod providers;
 mod queue;
 mod send;
 mod serve;
+mod simulate;
+mod targets;
 
 /// Where a configuration is looked for where none is named.
 const DEFAULT_CONFIGS: [&str; 3] = ["nuncio.yml", "nuncio.yaml", "/etc/nuncio/nuncio.yml"];
@@ -78,6 +80,8 @@ enum Command {
     Queue(queue::Arguments),
     /// Show, replay or drop what was given up, also beside a running daemon
     Dead(dead::Arguments),
+    /// Show how each target is, or have one begin anew, also beside a running daemon
+    Targets(targets::Arguments),
     /// Read a configuration and say everything that is wrong with it
     Check(check::Arguments),
     /// Show where a notification would go, why, and the exact requests
@@ -91,6 +95,12 @@ enum Command {
     /// The receivers listen on the loopback interface and behave as three services do; one fails twice. The
     /// notifications are those that a reverse proxy sends.
     Demo(demo::Arguments),
+    /// Play an outage, a burst or a limit in virtual time, and see what the policy does
+    ///
+    /// Runs the brain and the dispatcher as they are against endpoints that follow a script, hours in seconds,
+    /// and prints what became of every notification and at what price. The same scenario and seed give the
+    /// same report.
+    Simulate(simulate::Arguments),
     /// Print the completions for a shell
     Completions(completions::Arguments),
 }
@@ -126,11 +136,13 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments, component).await,
         Command::Queue(arguments) => queue::run(arguments).await,
         Command::Dead(arguments) => dead::run(arguments).await,
+        Command::Targets(arguments) => targets::run(arguments).await,
         Command::Check(arguments) => check::run(&arguments, component),
         Command::Explain(arguments) => explain::run(arguments, component),
         Command::Providers(arguments) => providers::run(&arguments, component),
         Command::Component(arguments) => component::run(&arguments, component),
         Command::Demo(arguments) => demo::run(&arguments, component).await,
+        Command::Simulate(arguments) => simulate::run(arguments, component).await,
         Command::Completions(arguments) => completions::run(&arguments),
     };
     done.unwrap_or_else(Failure::report)
@@ -196,22 +208,12 @@ impl ConfigFile {
         }
     }
 
-    /// The brain and the configuration, for commands that send nothing.
+    /// The brain and the configuration, read for each other.
     fn load(&self, component: Option<Vec<u8>>) -> Result<(Brain, Config), Failure> {
         let (name, text) = self.read()?;
         let brain = load_brain(component)?;
         let config = Config::load(&name, &text, &ProcessEnvironment, &brain)?;
         Ok((brain, config))
-    }
-
-    /// A dispatcher to start.
-    fn builder(&self, component: Option<Vec<u8>>) -> Result<Builder, Failure> {
-        let (name, text) = self.read()?;
-        let builder = Nuncio::builder(name, text);
-        Ok(match component {
-            Some(component) => builder.component(component),
-            None => builder,
-        })
     }
 }
 

@@ -76,7 +76,12 @@ struct Manual {
     /// Who waits until how much has elapsed. The second part of the key keeps waits for one instant apart.
     sleepers: BTreeMap<(u64, u64), oneshot::Sender<()>>,
     next: u64,
+    /// Waits that were dropped are forgotten when there are so many in all.
+    forget_at: usize,
 }
+
+/// So few waits are never looked through for those that were dropped.
+const FEW_SLEEPERS: usize = 64;
 
 impl ManualClock {
     /// A clock that stands at an instant.
@@ -103,6 +108,24 @@ impl ManualClock {
             // A wait that was dropped has nobody left to tell.
             let _ = sleeper.send(());
         }
+    }
+
+    /// Moves time forward to where the next wait ends, and ends it and all that end with it. Returns whether
+    /// there was one; waits that were dropped are none.
+    ///
+    /// A runtime that calls this whenever it has nothing to do runs through hours without waiting; where it
+    /// returns false then, nothing will ever happen again.
+    pub fn advance_to_next(&self) -> bool {
+        let mut state = self.lock();
+        while let Some(first) = state.sleepers.first_entry()
+            && first.get().is_closed()
+        {
+            first.remove();
+        }
+        let next = state.sleepers.first_key_value().map(|(key, _)| key.0);
+        let by = next.map(|until| until.saturating_sub(state.elapsed));
+        drop(state);
+        by.inspect(|by| self.advance(Duration::from_millis(*by))).is_some()
     }
 
     /// Sets the wall clock to an instant, past or future, as an administrator or a time server does. No
@@ -134,7 +157,10 @@ impl Clock for ManualClock {
         let (sender, receiver) = oneshot::channel();
         let key = (until, state.next);
         state.next = state.next.wrapping_add(1);
-        state.sleepers.retain(|_, sleeper| !sleeper.is_closed());
+        if state.forget_at <= state.sleepers.len() {
+            state.sleepers.retain(|_, sleeper| !sleeper.is_closed());
+            state.forget_at = FEW_SLEEPERS.max(2 * state.sleepers.len());
+        }
         state.sleepers.insert(key, sender);
         Box::pin(async move {
             // The clock outlives its sleepers in every program; if it does not, the wait is over.
@@ -212,6 +238,31 @@ mod tests {
     #[tokio::test]
     async fn a_wait_of_nothing_is_over_at_once() {
         ManualClock::at(5).sleep(Duration::ZERO).await;
+    }
+
+    #[tokio::test]
+    async fn the_next_wait_is_the_next_that_somebody_still_waits_for() {
+        let clock = ManualClock::at(1_000);
+        assert!(!clock.advance_to_next());
+        let wait = |by| clock.sleep(Duration::from_millis(by));
+        let (dropped, first, second, last) = (wait(5), wait(10), wait(10), wait(20));
+        drop(dropped);
+        assert!(clock.advance_to_next());
+        first.await;
+        second.await;
+        assert_eq!(clock.now(), 1_010);
+        assert!(clock.advance_to_next() && !clock.advance_to_next());
+        last.await;
+        assert_eq!(clock.now(), 1_020);
+    }
+
+    #[test]
+    fn waits_that_were_dropped_are_forgotten() {
+        let clock = ManualClock::at(0);
+        for _ in 0..10_000 {
+            drop(clock.sleep(Duration::from_secs(1)));
+        }
+        assert!(clock.lock().sleepers.len() <= FEW_SLEEPERS);
     }
 
     #[test]

@@ -23,6 +23,7 @@ use self::queue::QueueConfig;
 use self::report::Problem;
 use self::server::ServerConfig;
 use self::settings::Catalog;
+pub(crate) use self::targets::Fingerprint;
 use self::targets::{Naming, Targets};
 use crate::contract::{Diagnostic, Provider};
 use crate::environment::Environment;
@@ -30,20 +31,20 @@ use crate::secrets::Secrets;
 
 mod alerts;
 mod build;
-mod document;
+pub mod document;
 mod findings;
 mod load;
 mod origin;
 mod parts;
-mod pointer;
+pub mod pointer;
 mod position;
 pub mod queue;
 mod references;
 pub mod report;
-mod scalar;
+pub mod scalar;
 pub mod server;
 mod settings;
-mod spelling;
+pub mod spelling;
 mod substitute;
 mod syntax;
 mod targets;
@@ -59,7 +60,7 @@ pub struct Config {
     pub(crate) secrets: Secrets,
     pub(crate) alerts_to: Vec<String>,
     /// What changes with a target's settings, secrets and all, by its name.
-    pub(crate) fingerprints: HashMap<String, u64>,
+    pub(crate) fingerprints: HashMap<String, Fingerprint>,
     server: ServerConfig,
     queue: QueueConfig,
 }
@@ -150,6 +151,23 @@ impl Config {
     #[must_use]
     pub fn guest_config(&self) -> &str {
         &self.guest_config
+    }
+
+    /// The same, where no delivery waits for an endpoint that does not work, unless its target says so: for
+    /// whoever waits for the end.
+    #[must_use]
+    pub fn without_parking(mut self) -> Self {
+        if let Ok(Json::Object(mut told)) = serde_json::from_str(&self.guest_config) {
+            let retry = told.entry("retry").or_insert_with(|| Json::Object(Map::new()));
+            if retry.is_null() {
+                *retry = Json::Object(Map::new());
+            }
+            if let Json::Object(retry) = retry {
+                retry.insert("park".to_owned(), Json::Bool(false));
+            }
+            self.guest_config = Json::Object(told).to_string();
+        }
+        self
     }
 
     /// The secrets of all targets, and where each may go.

@@ -15,11 +15,21 @@ mod generated {
 pub use generated::exports::nuncio::dispatch::catalog::Provider;
 pub(crate) use generated::exports::nuncio::dispatch::dispatcher::Guest;
 pub use generated::nuncio::dispatch::types::{
-    Admission, Atom, Attempt, Body, Choice, Class, Decision, Diagnostic, Endpoint, Escape, Field, Header,
-    Hmac, Judgement, Level, Notification, Outcome, Parameter, Place, Reply, Request, Secret, Segment, Target,
-    Transport, Verdict,
+    Admission, Arrivals, Atom, Attempt, Body, Breaker, Choice, Class, Decision, Diagnostic, Endpoint, Escape,
+    Field, Header, Hmac, Judgement, Level, Notification, Outcome, Pace, Parameter, Place, Probe, Recent,
+    Reply, Request, Secret, Segment, Target, Transport, Verdict,
 };
 pub(crate) use generated::{Notifier, NotifierPre};
+
+impl Endpoint {
+    /// What is left of the retry budget at an instant, in thousandths of a retry: for people to see between two
+    /// attempts. The rule is the policy's: of ten, one trickles in every 30 s.
+    #[must_use]
+    pub fn budget_left(&self, now: u64) -> u64 {
+        let trickled = now.saturating_sub(self.credited) / 30;
+        10_000_u64.saturating_sub(u64::from(self.spent_milli).saturating_sub(trickled))
+    }
+}
 
 impl Level {
     /// Every level, least serious first.

@@ -24,13 +24,14 @@ use crate::contract::{Endpoint, Notification};
 use crate::entropy::Entropy;
 use crate::event::Event;
 use crate::journal::{Journal, Written};
-use crate::nuncio::{NotifyError, Receipt, Remains, Stats};
+use crate::nuncio::{NotifyError, Receipt, Remains, Stats, TargetHealth};
 use crate::schedule::Schedule;
-use crate::store::{Entry, Limits, Operation, Store};
+use crate::store::{Entry, Health, Limits, Operation, Store};
 
 mod accept;
 mod attempt;
 mod ending;
+mod endpoints;
 mod item;
 mod lanes;
 mod reads;
@@ -65,9 +66,6 @@ const LONGEST_WAIT_MS: u64 = 24 * 60 * 60 * 1_000;
 /// No more of what the guest says is kept, in bytes; the contract has it at 512 for outcomes.
 const LONGEST_TEXT: usize = 1_024;
 
-/// What is remembered of an endpoint before its first attempt.
-const UNTRIED: Endpoint = Endpoint { not_before: 0, consecutive_failures: 0, last_success: None };
-
 /// How long to wait before the store is tried again after it failed.
 const AFTER_A_FAILURE_MS: u64 = 1_000;
 
@@ -88,6 +86,10 @@ pub(crate) enum Question {
     Stats(oneshot::Sender<Stats>),
     /// To be told when nothing is in flight and nothing is due, and when something is due next.
     Idle(oneshot::Sender<Option<UnixMs>>),
+    /// How every target is.
+    Health(oneshot::Sender<Vec<TargetHealth>>),
+    /// To have a target begin anew; whether there is one of that name.
+    Enable(String, oneshot::Sender<bool>),
     /// To change where deliveries stand.
     Steer(Steer, Vec<Entry>, oneshot::Sender<Steered>),
     /// To go on by another configuration, within these limits and with so many attempts in all.
@@ -115,6 +117,9 @@ enum Ticket {
     Accept(Accepting),
     Settle(Settling),
     Steer(Box<Steering>),
+    /// Of a lane's endpoint.
+    Remember(usize),
+    Forget,
     Prune,
     Limit,
     Probe,
@@ -139,6 +144,10 @@ pub(crate) struct Beginning {
     pub(crate) limits: Limits,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) in_all: usize,
+    /// What is remembered of an endpoint before its first attempt.
+    pub(crate) untried: Endpoint,
+    /// What the store remembers of endpoints.
+    pub(crate) healths: Vec<Health>,
 }
 
 pub(crate) struct Dispatch {
@@ -183,9 +192,17 @@ impl Dispatch {
     ///
     /// Where the store's thread cannot be started.
     pub(crate) fn new(beginning: Beginning) -> std::io::Result<Self> {
-        let Beginning { setup, clock, entropy, store, reads, limits, events, in_all } = beginning;
-        let (mut lanes, mut schedule) = (Lanes::default(), Schedule::new(in_all));
+        let Beginning { setup, clock, entropy, store, reads, limits, events, in_all, untried, healths } =
+            beginning;
+        let (mut lanes, mut schedule) = (Lanes::new(untried), Schedule::new(in_all));
         lanes.open_only(&setup, &mut schedule);
+        let mut unknown = Vec::new();
+        for health in healths {
+            let target = health.target.clone();
+            if !lanes.restore(health, &mut schedule) {
+                unknown.push(target);
+            }
+        }
         let timeline = Timeline::begin(clock);
         let mut dispatch = Self {
             setup,
@@ -219,6 +236,9 @@ impl Dispatch {
             ending: None,
         };
         dispatch.submit(Ticket::Limit, Operation::Limit(limits));
+        for target in unknown {
+            dispatch.submit(Ticket::Forget, Operation::Forget(target));
+        }
         Ok(dispatch)
     }
 
@@ -236,6 +256,7 @@ impl Dispatch {
             self.prune(now);
             self.end_old(now);
             self.start_due(now);
+            self.save_endpoints(now);
             self.journal.flush();
             if inbox.handed.is_empty() {
                 self.tell_idle();
@@ -342,7 +363,7 @@ impl Dispatch {
         let next = [self.schedule.next_due(), self.schedule.next_old()].into_iter().flatten().min();
         let next = next.filter(|_| self.is_storing());
         let prune = self.prune_at.filter(|_| !self.is_pruning);
-        [next, prune, self.probe_at].into_iter().flatten().min()
+        [next, prune, self.probe_at, self.next_save()].into_iter().flatten().min()
     }
 
     fn submit(&mut self, ticket: Ticket, operation: Operation) {
@@ -365,6 +386,7 @@ impl Dispatch {
             (Ticket::Steer(steering), Operation::Settle(settlement)) => {
                 self.steered(*steering, settlement, result);
             }
+            (Ticket::Remember(lane), _) => self.remembered(lane, &result),
             (Ticket::Prune, _) => self.pruned(&result),
             // Limits that did not get there go with the next probe. A ticket comes back with the operation that
             // it went with.
@@ -388,6 +410,12 @@ impl Dispatch {
             Question::Idle(reply) => {
                 self.waiting_for_idle.retain(|waiting| !waiting.is_closed());
                 self.waiting_for_idle.push(reply);
+            }
+            Question::Health(reply) => {
+                let _ = reply.send(self.healths());
+            }
+            Question::Enable(target, reply) => {
+                let _ = reply.send(self.enable(&target));
             }
             Question::Steer(steer, entries, reply) => self.steer(steer, entries, reply),
             Question::Reload(setup, limits, in_all, reply) => {

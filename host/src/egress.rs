@@ -20,6 +20,7 @@ mod segments;
 
 use std::error::Error;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +55,18 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a failure's description may be, in characters.
 const MAX_DETAIL: usize = 200;
 
+/// What sends requests. There is one for real; a simulation brings another.
+pub trait Egress: Send + Sync + 'static {
+    /// Sends a request, which must have an absolute URL, and reads the reply. The timeout is for all of it,
+    /// from looking up the name to the last byte.
+    fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Exchanging<'_>;
+}
+
+/// An exchange under way; dropping it breaks it off.
+pub type Exchanging<'a> = Pin<Box<dyn Future<Output = Exchange> + Send + 'a>>;
+
 /// The HTTP client, and its pool of connections.
-pub struct Egress {
+pub struct HttpEgress {
     client: Client<Dialer, Full<Bytes>>,
     clock: Arc<dyn Clock>,
 }
@@ -71,7 +82,7 @@ pub struct Exchange {
     pub detail: Option<String>,
 }
 
-impl Egress {
+impl HttpEgress {
     /// A client that trusts the operating system's root certificates, and measures time by this clock.
     ///
     /// Reads the certificates from disk. Where there are none, https fails as [`Transport::Tls`] when it is
@@ -91,12 +102,11 @@ impl Egress {
         Self { client, clock }
     }
 
-    /// Sends a request, which must have an absolute URL, and reads the reply. The timeout is for all of it,
-    /// from looking up the name to the last byte.
+    /// See [`Egress::send`].
     ///
     /// Accept-Encoding is never sent, as nothing here would unpack what came. A request that meets a pooled
     /// connection which the receiver had closed is sent on another one; it has not been seen by then.
-    pub async fn send(&self, mut request: http::Request<Bytes>, timeout: Duration) -> Exchange {
+    async fn exchange(&self, mut request: http::Request<Bytes>, timeout: Duration) -> Exchange {
         let mut deadline = self.clock.sleep(timeout);
         request.headers_mut().remove(ACCEPT_ENCODING);
         // RFC 9110, section 8.6; some servers answer 411 without it, and hyper leaves it out for no body.
@@ -118,6 +128,12 @@ impl Egress {
             None if connected => failed(Transport::TimeoutAfterSend, "no reply in time"),
             None => failed(Transport::TimeoutBeforeSend, "no connection in time"),
         }
+    }
+}
+
+impl Egress for HttpEgress {
+    fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Exchanging<'_> {
+        Box::pin(self.exchange(request, timeout))
     }
 }
 
@@ -221,7 +237,7 @@ mod tests {
 
     /// Sends without a deadline that could end first, and trusting nobody.
     async fn failure_of(url: &str) -> (Transport, String) {
-        let egress = Egress::trusting(RootCertStore::empty(), Arc::new(ManualClock::at(0)));
+        let egress = HttpEgress::trusting(RootCertStore::empty(), Arc::new(ManualClock::at(0)));
         match egress.send(request(url), Duration::from_secs(10)).await {
             Exchange { outcome: Outcome::Failed(transport), detail: Some(detail) } => (transport, detail),
             exchange => panic!("{exchange:?}"),
@@ -261,7 +277,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_tls_is_a_failure_of_tls() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let egress = Egress::trusting(trusting_nobody_in_particular(), Arc::new(ManualClock::at(0)));
+        let egress = HttpEgress::trusting(trusting_nobody_in_particular(), Arc::new(ManualClock::at(0)));
         let url = format!("https://{}/", listener.local_addr().unwrap());
         let answer = async {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -276,7 +292,7 @@ mod tests {
     async fn a_handshake_without_end_meets_the_deadline_before_anything_is_sent() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let clock = ManualClock::at(0);
-        let egress = Egress::trusting(trusting_nobody_in_particular(), Arc::new(clock.clone()));
+        let egress = HttpEgress::trusting(trusting_nobody_in_particular(), Arc::new(clock.clone()));
         let url = format!("https://{}/", listener.local_addr().unwrap());
         let deadline = async {
             let accepted = listener.accept().await.unwrap();

@@ -28,4 +28,4 @@ pub mod store;
 
 pub use builder::{Builder, StartError};
 pub use dispatch::{Steer, Steered};
-pub use nuncio::{NotifyError, Nuncio, Receipt, Remains, Stats, Ticket};
+pub use nuncio::{NotifyError, Nuncio, Receipt, Remains, Stats, TargetHealth, Ticket};

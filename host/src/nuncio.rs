@@ -16,7 +16,7 @@ use crate::egress::Egress;
 use crate::entropy::Entropy;
 use crate::event::Event;
 use crate::notification::LARGEST_NOTIFICATION;
-use crate::store::{DeliveryKey, Entry, Limits, Page, Query, Record, StoreError, Usage};
+use crate::store::{DeliveryKey, Entry, Health, Limits, Page, Query, Record, StoreError, Usage};
 
 /// No id and no idempotency key is longer, in bytes.
 const LONGEST_ID: usize = 255;
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) brain: Brain,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<Entropy>,
-    pub(crate) egress: Arc<Egress>,
+    pub(crate) egress: Arc<dyn Egress>,
     pub(crate) reads: Reads,
     /// What the store keeps to where the configuration says nothing.
     pub(crate) default_limits: Limits,
@@ -106,6 +106,18 @@ pub struct Stats {
     pub is_recovering: bool,
     /// Whether the queue can be written; while it cannot, nothing is taken in and nothing sent.
     pub is_storing: bool,
+}
+
+/// How a target is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetHealth {
+    /// Its name, what is remembered of its endpoint, and what went wrong last.
+    pub health: Health,
+    /// How many deliveries to it wait for an attempt.
+    pub waiting: u64,
+    /// When the next attempt could begin, by the wall clock; `None` where nothing waits, or all it may have
+    /// are under way.
+    pub next_try: Option<UnixMs>,
 }
 
 /// What was left when a dispatcher ended.
@@ -287,6 +299,18 @@ impl Nuncio {
     /// What was done so far, and what is to do; `None` where the dispatcher has ended.
     pub async fn stats(&self) -> Option<Stats> {
         self.ask(Question::Stats).await
+    }
+
+    /// How every target is, in the order of the configuration; `None` where the dispatcher has ended.
+    pub async fn targets(&self) -> Option<Vec<TargetHealth>> {
+        self.ask(Question::Health).await
+    }
+
+    /// Has a target begin anew, as if its endpoint had never been tried: after it said that it was gone, or did
+    /// not accept credentials that are right now. Whether there is a target of that name; `None` where the
+    /// dispatcher has ended.
+    pub async fn enable(&self, target: &str) -> Option<bool> {
+        self.ask(|reply| Question::Enable(target.to_owned(), reply)).await
     }
 
     /// What happens from now on.

@@ -4,28 +4,62 @@
 //! due next costs it nothing. An item leaves its lane when it is due, its lane is open and not held, its lane
 //! has fewer items in flight than it may have, and so has the whole schedule; but a lane with none in flight
 //! always may have one, so that others that hang cannot keep it waiting. As many again may have come back and
-//! be on their way to disk; a crash repeats no more than both. Within a lane items leave in the order in which
-//! they are due, and those due at the same instant in the order of their keys. An item that has waited for
+//! be on their way to disk; a crash repeats no more than both. Within a lane first attempts leave in the order in
+//! which they are due, and so do retries; of the first of both, the one with the smaller key. An item that has waited for
 //! longer than its lane allows is too old, and leaves by another door.
+//!
+//! Retries can be held without holding first attempts. Of all that is in flight at most a fifth are retries,
+//! but three may always be (Envoy's rule for its retry budget): where many endpoints fail at once, fresh
+//! deliveries to the others go first. A lane whose endpoint is down counts none, since it tries one at a
+//! time; there what was never tried goes first, so that no single delivery that cannot arrive keeps the
+//! endpoint from showing that it works.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::clock::UnixMs;
 use crate::store::DeliveryKey;
 
+/// Of all that is in flight at most one in so many is a retry.
+const RETRIES_ONE_IN: usize = 5;
+
+/// But so many may always be.
+const RETRIES_AT_LEAST: usize = 3;
+
+/// Whether a delivery was tried before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    First,
+    Retry,
+}
+
+/// One value for each kind.
+type ByKind<T> = [T; 2];
+
+const KINDS: ByKind<Kind> = [Kind::First, Kind::Retry];
+
 /// What is waiting, by lane.
 #[derive(Debug)]
 pub(crate) struct Schedule<T> {
     lanes: Vec<Lane<T>>,
-    /// The lanes that could let an item go, by the instant from which they could: those with none in flight,
-    /// and those with some.
-    ready: [BTreeSet<(UnixMs, usize)>; 2],
+    /// The lanes that could let an item go, by the instant from which they could.
+    ready: BTreeMap<Class, BTreeSet<(UnixMs, usize)>>,
     /// The lanes in which something waits, by the instant from which its oldest is too old.
     aging: BTreeSet<(UnixMs, usize)>,
     in_all: usize,
     in_flight: usize,
+    /// How many in flight count as retries.
+    retries: usize,
     settling: usize,
     waiting: usize,
+}
+
+/// What may keep a lane's items from leaving beside the lane itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Class {
+    /// Whether the lane has something in flight already.
+    is_busy: bool,
+    /// Whether what would leave counts as a retry.
+    is_counted: bool,
 }
 
 /// What a lane allows.
@@ -45,23 +79,42 @@ pub(crate) struct Waiting<T> {
     pub(crate) ages_from: UnixMs,
     /// When it may leave.
     pub(crate) due: UnixMs,
+    pub(crate) kind: Kind,
     pub(crate) item: T,
+}
+
+/// An item that has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken<T> {
+    pub(crate) item: T,
+    /// Whether it counts as a retry while it is in flight; [`Schedule::finish`] wants to know.
+    pub(crate) is_counted: bool,
 }
 
 #[derive(Debug)]
 struct Lane<T> {
     rules: Rules,
-    /// What waits, when it is due, and from when on its age is counted.
-    waiting: BTreeMap<DeliveryKey, (UnixMs, UnixMs, T)>,
-    by_due: BTreeSet<(UnixMs, DeliveryKey)>,
+    waiting: BTreeMap<DeliveryKey, Slot<T>>,
+    by_due: ByKind<BTreeSet<(UnixMs, DeliveryKey)>>,
     by_age: BTreeSet<(UnixMs, DeliveryKey)>,
     in_flight: usize,
     settling: usize,
-    held_until: UnixMs,
-    /// Where the lane stands in `ready`, and in which of the two.
-    ready_at: Option<(usize, UnixMs)>,
+    held_until: ByKind<UnixMs>,
+    /// Whether the endpoint is down.
+    is_down: bool,
+    /// Where the lane stands in `ready` for each kind.
+    ready_at: ByKind<Option<(Class, UnixMs)>>,
     /// Where the lane stands in `aging`.
     aging_at: Option<UnixMs>,
+}
+
+/// What waits, when it is due, and from when on its age is counted.
+#[derive(Debug)]
+struct Slot<T> {
+    due: UnixMs,
+    ages_from: UnixMs,
+    kind: Kind,
+    item: T,
 }
 
 impl<T> Schedule<T> {
@@ -69,10 +122,11 @@ impl<T> Schedule<T> {
     pub(crate) fn new(in_all: usize) -> Self {
         Self {
             lanes: Vec::new(),
-            ready: Default::default(),
+            ready: BTreeMap::new(),
             aging: BTreeSet::new(),
             in_all: in_all.max(1),
             in_flight: 0,
+            retries: 0,
             settling: 0,
             waiting: 0,
         }
@@ -83,12 +137,13 @@ impl<T> Schedule<T> {
         self.lanes.push(Lane {
             rules,
             waiting: BTreeMap::new(),
-            by_due: BTreeSet::new(),
+            by_due: ByKind::default(),
             by_age: BTreeSet::new(),
             in_flight: 0,
             settling: 0,
-            held_until: 0,
-            ready_at: None,
+            held_until: ByKind::default(),
+            is_down: false,
+            ready_at: ByKind::default(),
             aging_at: None,
         });
         self.lanes.len() - 1
@@ -110,34 +165,50 @@ impl<T> Schedule<T> {
     /// Puts an item into a lane, which must be one of [`Schedule::add_lane`]'s.
     pub(crate) fn push(&mut self, lane: usize, waiting: Waiting<T>) {
         let Some(slot) = self.lanes.get_mut(lane) else { return };
-        let Waiting { key, ages_from, due, item } = waiting;
-        slot.waiting.insert(key, (due, ages_from, item));
-        slot.by_due.insert((due, key));
+        let Waiting { key, ages_from, due, kind, item } = waiting;
+        slot.waiting.insert(key, Slot { due, ages_from, kind, item });
+        slot.by_due_mut(kind).insert((due, key));
         slot.by_age.insert((ages_from, key));
         self.waiting += 1;
         self.index(lane);
     }
 
-    /// The lane of which [`Schedule::take`] would take out an item now.
-    pub(crate) fn next_lane(&self, now: UnixMs) -> Option<usize> {
-        self.next_ready().filter(|(at, _)| *at <= now).map(|(_, lane)| lane)
+    /// What would leave now, and its lane.
+    pub(crate) fn next(&self, now: UnixMs) -> Option<(usize, &T)> {
+        let (_, lane) = self.next_ready().filter(|(at, _)| *at <= now)?;
+        let (_, key) = self.head(lane, now)?;
+        self.lanes.get(lane)?.waiting.get(&key).map(|slot| (lane, &slot.item))
     }
 
-    /// Takes out the next item of a lane that [`Schedule::next_lane`] named; it counts as in flight until
-    /// [`Schedule::finish`].
-    pub(crate) fn take(&mut self, lane: usize) -> Option<T> {
+    /// Takes out of a lane what [`Schedule::next`] showed; it counts as in flight until [`Schedule::finish`].
+    pub(crate) fn take(&mut self, lane: usize, now: UnixMs) -> Option<Taken<T>> {
+        let (kind, key) = self.head(lane, now)?;
         let slot = self.lanes.get_mut(lane)?;
-        let (_, key) = *slot.by_due.first()?;
+        let is_counted = slot.counts(kind);
         slot.in_flight += 1;
         self.in_flight += 1;
-        self.remove(lane, key)
+        self.retries += usize::from(is_counted);
+        self.remove(lane, key).map(|item| Taken { item, is_counted })
+    }
+
+    /// Of a lane that could let an item go now, which one.
+    fn head(&self, lane: usize, now: UnixMs) -> Option<(Kind, DeliveryKey)> {
+        let slot = self.lanes.get(lane)?;
+        let ready = KINDS.into_iter().zip(slot.ready_at).zip(&slot.by_due).filter_map(|((kind, at), due)| {
+            let (class, at) = at?;
+            let (_, key) = *due.first()?;
+            (at <= now && self.has_room(class)).then_some((kind, key))
+        });
+        // While the endpoint is down, what was never tried goes first; else what was accepted first.
+        let kind_first = |kind| if slot.is_down { Some(kind) } else { None };
+        ready.min_by_key(|(kind, key)| (kind_first(*kind), *key))
     }
 
     /// Takes out an item, wherever it stands in its lane.
     pub(crate) fn remove(&mut self, lane: usize, key: DeliveryKey) -> Option<T> {
         let slot = self.lanes.get_mut(lane)?;
-        let (due, ages_from, item) = slot.waiting.remove(&key)?;
-        slot.by_due.remove(&(due, key));
+        let Slot { due, ages_from, kind, item } = slot.waiting.remove(&key)?;
+        slot.by_due_mut(kind).remove(&(due, key));
         slot.by_age.remove(&(ages_from, key));
         self.waiting -= 1;
         self.index(lane);
@@ -151,12 +222,13 @@ impl<T> Schedule<T> {
         self.remove(lane, key).map(|item| (lane, item))
     }
 
-    /// An item of this lane is no longer in flight. Where its end is being written, it still counts, until
-    /// [`Schedule::settled`].
-    pub(crate) fn finish(&mut self, lane: usize, is_settling: bool) {
+    /// An item of this lane is no longer in flight, which counted as a retry or did not. Where its end is being
+    /// written, it still counts in its lane, until [`Schedule::settled`].
+    pub(crate) fn finish(&mut self, lane: usize, was_counted: bool, is_settling: bool) {
         let Some(slot) = self.lanes.get_mut(lane).filter(|slot| slot.in_flight > 0) else { return };
         slot.in_flight -= 1;
         self.in_flight -= 1;
+        self.retries = self.retries.saturating_sub(usize::from(was_counted));
         slot.settling += usize::from(is_settling);
         self.settling += usize::from(is_settling);
         self.index(lane);
@@ -172,10 +244,33 @@ impl<T> Schedule<T> {
 
     /// Lets nothing leave a lane before an instant.
     pub(crate) fn hold(&mut self, lane: usize, until: UnixMs) {
-        if let Some(slot) = self.lanes.get_mut(lane) {
+        self.set_held(lane, [until, until]);
+    }
+
+    /// Lets no retry leave a lane before an instant.
+    pub(crate) fn hold_retries(&mut self, lane: usize, until: UnixMs) {
+        self.set_held(lane, [0, until]);
+    }
+
+    fn set_held(&mut self, lane: usize, until: ByKind<UnixMs>) {
+        if let Some(slot) = self.lanes.get_mut(lane).filter(|slot| slot.held_until != until) {
             slot.held_until = until;
             self.index(lane);
         }
+    }
+
+    /// Whether the endpoint of a lane is down.
+    pub(crate) fn set_down(&mut self, lane: usize, is_down: bool) {
+        if let Some(slot) = self.lanes.get_mut(lane).filter(|slot| slot.is_down != is_down) {
+            slot.is_down = is_down;
+            self.index(lane);
+        }
+    }
+
+    /// When something could leave a lane next, and how many items wait in it.
+    pub(crate) fn outlook(&self, lane: usize) -> (Option<UnixMs>, usize) {
+        let Some(slot) = self.lanes.get(lane) else { return (None, 0) };
+        (slot.ready_at.iter().flatten().map(|(_, at)| *at).min(), slot.waiting.len())
     }
 
     /// When an item could run next: the past where one could now; `None` where none can before one in
@@ -206,30 +301,35 @@ impl<T> Schedule<T> {
 
     /// Every item that waits, lane by lane.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.lanes.iter().flat_map(|lane| lane.waiting.values().map(|(_, _, item)| item))
+        self.lanes.iter().flat_map(|lane| lane.waiting.values().map(|slot| &slot.item))
     }
 
     fn next_ready(&self) -> Option<(UnixMs, usize)> {
-        let [free, busy] = &self.ready;
-        let busy = busy.first().filter(|_| self.in_flight < self.in_all);
-        free.first().into_iter().chain(busy).min().copied()
+        let open = self.ready.iter().filter(|(class, _)| self.has_room(**class));
+        open.filter_map(|(_, lanes)| lanes.first().copied()).min()
+    }
+
+    fn has_room(&self, class: Class) -> bool {
+        let most_retries = (self.in_flight / RETRIES_ONE_IN).max(RETRIES_AT_LEAST);
+        (!class.is_busy || self.in_flight < self.in_all) && (!class.is_counted || self.retries < most_retries)
     }
 
     /// Puts a lane where it belongs in `ready` and `aging`.
     fn index(&mut self, lane: usize) {
         let Some(slot) = self.lanes.get_mut(lane) else { return };
-        let is_busy = usize::from(slot.in_flight > 0);
         let has_room = slot.in_flight.max(slot.settling) < slot.rules.concurrency;
-        let due = slot.by_due.first().filter(|_| has_room).map(|(due, _)| *due);
-        let ready_at = due.map(|due| (is_busy, due.max(slot.held_until)));
-        let max_age = slot.rules.max_age;
-        let aging_at = slot.by_age.first().map(|(at, _)| at.saturating_add(max_age));
+        let class = |kind| Class { is_busy: slot.in_flight > 0, is_counted: slot.counts(kind) };
+        let ready_at = KINDS.map(|kind| {
+            let (due, _) = *slot.by_due(kind).first().filter(|_| has_room)?;
+            Some((class(kind), due.max(slot.held(kind))))
+        });
+        let aging_at = slot.by_age.first().map(|(at, _)| at.saturating_add(slot.rules.max_age));
         if slot.ready_at != ready_at {
-            if let Some((which, at)) = slot.ready_at {
-                self.ready.get_mut(which).map(|ready| ready.remove(&(at, lane)));
+            for (class, at) in slot.ready_at.into_iter().flatten() {
+                self.ready.entry(class).or_default().remove(&(at, lane));
             }
-            if let Some((which, at)) = ready_at {
-                self.ready.get_mut(which).map(|ready| ready.insert((at, lane)));
+            for (class, at) in ready_at.into_iter().flatten() {
+                self.ready.entry(class).or_default().insert((at, lane));
             }
             slot.ready_at = ready_at;
         }
@@ -243,180 +343,36 @@ impl<T> Schedule<T> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const AGE: u64 = 1_000;
-
-    fn schedule(per_lane: usize, in_all: usize) -> Schedule<&'static str> {
-        let mut schedule = Schedule::new(in_all);
-        for _ in 0..2 {
-            schedule.add_lane(Rules { concurrency: per_lane, max_age: AGE });
-        }
-        schedule
-    }
-
-    fn key(record: u64) -> DeliveryKey {
-        DeliveryKey { record, n: 0 }
-    }
-
-    impl Schedule<&'static str> {
-        fn put(&mut self, lane: usize, due: UnixMs, item: &'static str) {
-            let key = key(self.waiting as u64 + self.in_flight as u64);
-            self.push(lane, Waiting { key, ages_from: 0, due, item });
-        }
-
-        fn run(&mut self, now: UnixMs) -> Option<(usize, &'static str)> {
-            let lane = self.next_lane(now)?;
-            Some((lane, self.take(lane)?))
+impl<T> Lane<T> {
+    fn by_due(&self, kind: Kind) -> &BTreeSet<(UnixMs, DeliveryKey)> {
+        let [first, retry] = &self.by_due;
+        match kind {
+            Kind::First => first,
+            Kind::Retry => retry,
         }
     }
 
-    #[test]
-    fn items_leave_a_lane_in_the_order_they_are_due_then_came() {
-        let mut schedule = schedule(9, 9);
-        for (due, item) in [(5, "c"), (1, "a"), (5, "d"), (2, "b")] {
-            schedule.put(0, due, item);
+    fn by_due_mut(&mut self, kind: Kind) -> &mut BTreeSet<(UnixMs, DeliveryKey)> {
+        let [first, retry] = &mut self.by_due;
+        match kind {
+            Kind::First => first,
+            Kind::Retry => retry,
         }
-        let order: Vec<_> = std::iter::from_fn(|| schedule.run(9)).map(|(_, item)| item).collect();
-        assert_eq!(order, ["a", "b", "c", "d"]);
     }
 
-    #[test]
-    fn nothing_leaves_before_it_is_due() {
-        let mut schedule = schedule(9, 9);
-        schedule.put(0, 100, "a");
-        assert_eq!((schedule.run(99), schedule.next_due()), (None, Some(100)));
-        assert_eq!(schedule.run(100), Some((0, "a")));
-    }
-
-    #[test]
-    fn a_full_lane_holds_up_no_other() {
-        let mut schedule = schedule(1, 9);
-        for (lane, item) in [(0, "slow"), (0, "behind it"), (1, "elsewhere")] {
-            schedule.put(lane, 1, item);
+    fn held(&self, kind: Kind) -> UnixMs {
+        let [first, retry] = self.held_until;
+        match kind {
+            Kind::First => first,
+            Kind::Retry => retry,
         }
-        assert_eq!(schedule.run(1), Some((0, "slow")));
-        assert_eq!(schedule.run(1), Some((1, "elsewhere")));
-        assert_eq!((schedule.run(1), schedule.next_due()), (None, None));
-        schedule.finish(0, false);
-        assert_eq!(schedule.run(1), Some((0, "behind it")));
     }
 
-    #[test]
-    fn all_lanes_together_have_a_limit_too_but_each_may_have_one() {
-        let mut schedule = schedule(9, 2);
-        for (lane, item) in [(0, "a"), (0, "b"), (0, "c"), (1, "d"), (1, "e")] {
-            schedule.put(lane, 1, item);
-        }
-        let left: Vec<_> = std::iter::from_fn(|| schedule.run(1)).map(|(_, item)| item).collect();
-        assert_eq!((left, schedule.next_due()), (vec!["a", "b", "d"], None));
-        schedule.finish(0, false);
-        assert_eq!(schedule.next_due(), None);
-        schedule.set_in_all(3);
-        assert_eq!(schedule.run(1), Some((0, "c")));
-
-        let mut schedule = self::schedule(9, 1);
-        schedule.put(0, 1, "hangs");
-        assert!(schedule.run(1).is_some());
-        schedule.put(1, 1, "another's");
-        assert_eq!(schedule.run(1), Some((1, "another's")));
-    }
-
-    #[test]
-    fn as_many_as_may_be_in_flight_may_be_on_their_way_to_disk() {
-        let mut schedule = schedule(2, 9);
-        for item in ["a", "b", "c", "d", "e"] {
-            schedule.put(0, 1, item);
-        }
-        for _ in 0..2 {
-            assert!(schedule.run(1).is_some());
-            schedule.finish(0, true);
-        }
-        assert_eq!((schedule.run(1), schedule.settling()), (None, 2));
-        schedule.settled(0);
-        assert!(schedule.run(1).is_some() && schedule.run(1).is_some());
-        assert_eq!((schedule.run(1), schedule.in_flight(), schedule.settling()), (None, 2, 1));
-    }
-
-    #[test]
-    fn a_held_lane_waits_and_the_other_does_not() {
-        let mut schedule = schedule(9, 9);
-        schedule.put(0, 1, "held");
-        schedule.put(1, 2, "free");
-        schedule.hold(0, 50);
-        assert_eq!((schedule.run(9), schedule.run(9)), (Some((1, "free")), None));
-        assert_eq!(schedule.next_due(), Some(50));
-        assert_eq!(schedule.run(50), Some((0, "held")));
-    }
-
-    #[test]
-    fn a_closed_lane_lets_nothing_go_until_it_is_open_again() {
-        let mut schedule = schedule(9, 9);
-        schedule.put(0, 1, "a");
-        schedule.set_rules(0, Rules { concurrency: 0, max_age: AGE });
-        assert_eq!((schedule.run(9), schedule.next_due()), (None, None));
-        schedule.set_rules(0, Rules { concurrency: 1, max_age: AGE });
-        assert_eq!(schedule.run(9), Some((0, "a")));
-    }
-
-    #[test]
-    fn what_is_too_old_leaves_even_a_lane_that_is_held() {
-        let mut schedule = schedule(9, 9);
-        schedule.push(0, Waiting { key: key(7), ages_from: 5, due: 9_000, item: "late" });
-        schedule.push(0, Waiting { key: key(3), ages_from: 6, due: 1, item: "early" });
-        schedule.hold(0, 9_999);
-        assert_eq!((schedule.next_old(), schedule.take_old(1_004)), (Some(1_005), None));
-        assert_eq!(schedule.take_old(1_005), Some((0, "late")));
-        schedule.set_rules(0, Rules { concurrency: 9, max_age: 1 });
-        assert_eq!(schedule.take_old(7), Some((0, "early")));
-        assert_eq!((schedule.next_old(), schedule.next_due(), schedule.waiting()), (None, None, 0));
-    }
-
-    #[test]
-    fn an_item_is_taken_out_wherever_it_stands() {
-        let mut schedule = schedule(9, 9);
-        for n in 0..3 {
-            schedule.push(0, Waiting { key: key(n), ages_from: n, due: 100 - n, item: "x" });
-        }
-        assert_eq!(schedule.remove(0, key(1)), Some("x"));
-        assert_eq!((schedule.remove(0, key(1)), schedule.remove(1, key(0))), (None, None));
-        assert_eq!((schedule.waiting(), schedule.next_due()), (2, Some(98)));
-    }
-
-    proptest! {
-        #[test]
-        fn every_item_leaves_once_and_limits_hold(
-            items in prop::collection::vec((0_usize..3, 0_u64..50), 0..60), per_lane in 1_usize..4, in_all in 1_usize..6
-        ) {
-            let mut schedule = Schedule::new(in_all);
-            for _ in 0..3 {
-                schedule.add_lane(Rules { concurrency: per_lane, max_age: AGE });
-            }
-            for (n, (lane, due)) in items.iter().enumerate() {
-                schedule.push(*lane, Waiting { key: key(n as u64), ages_from: 0, due: *due, item: n });
-            }
-            let (mut left, mut flying, mut now) = (vec![], vec![], 0);
-            while schedule.waiting() > 0 {
-                while let Some(lane) = schedule.next_lane(now) {
-                    let n = schedule.take(lane).unwrap();
-                    prop_assert!(items[n].1 <= now && items[n].0 == lane);
-                    left.push(n);
-                    flying.push(lane);
-                    let in_lane = flying.iter().filter(|other| **other == lane).count();
-                    prop_assert!(in_lane == 1 || (flying.len() <= in_all && in_lane <= per_lane));
-                }
-                match schedule.next_due() {
-                    Some(due) => { prop_assert!(due > now); now = due; }
-                    None => { schedule.finish(flying.remove(0), false); }
-                }
-            }
-            left.sort_unstable();
-            prop_assert_eq!(left, (0..items.len()).collect::<Vec<_>>());
-            prop_assert_eq!(schedule.next_old(), None);
-        }
+    /// Whether an item of a kind counts as a retry while it is in flight.
+    fn counts(&self, kind: Kind) -> bool {
+        kind == Kind::Retry && !self.is_down
     }
 }
+
+#[cfg(test)]
+mod tests;

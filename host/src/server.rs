@@ -31,9 +31,11 @@ use tokio::sync::{Semaphore, watch};
 
 mod listing;
 mod steering;
+mod targets;
 
 pub use listing::notification;
-pub use steering::Order;
+pub use steering::{Enabled, Enabling, Order};
+pub use targets::describe as target;
 
 /// A request's body is no larger: 256 KiB.
 const LARGEST_BODY: usize = 256 << 10;
@@ -150,9 +152,11 @@ fn router(server: Arc<Server>) -> Router {
     let guarded = Router::new()
         .route("/v1/notifications", post(take).get(listing::list))
         .route("/v1/notifications/{id}", get(show))
+        .route("/v1/targets", get(targets::list))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&server), require_token));
     guarded
         .route(Order::PATH, post(steering::steer))
+        .route(Enabling::PATH, post(steering::enable))
         .route("/healthz", get(health))
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "not-found", "there is nothing here", PATHS) })
         .method_not_allowed_fallback(|| async {
@@ -166,7 +170,7 @@ fn router(server: Arc<Server>) -> Router {
         .with_state(server)
 }
 
-const PATHS: &str = "POST /v1/notifications, GET /v1/notifications, GET /v1/notifications/{id}, GET /healthz";
+const PATHS: &str = "POST /v1/notifications, GET /v1/notifications, GET /v1/notifications/{id}, GET /v1/targets, GET /healthz";
 
 async fn require_token(State(server): State<Arc<Server>>, request: Request, next: Next) -> Response {
     if !server.has_tokens() && !names_this_machine(request.headers()) {

@@ -21,7 +21,8 @@ mod sqlite;
 pub use memory::MemoryStore;
 pub use query::{Count, Entry, LARGEST_PAGE, Page, Query, Usage};
 pub use record::{
-    Delivery, DeliveryKey, LONGEST_REPLY, LastReply, NoKey, Progress, Record, Settlement, State, timestamp,
+    Delivery, DeliveryKey, Health, LONGEST_REPLY, LastReply, NoKey, Progress, Record, Settlement, State,
+    timestamp,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{InUse, OpenError, Owner, SqliteReader, SqliteStore};
@@ -90,6 +91,13 @@ pub trait Reader: Send + 'static {
     ///
     /// Where the store cannot be read.
     fn usage(&mut self) -> Result<Usage, StoreError>;
+
+    /// What is remembered of endpoints, by the names of their targets. What somebody broke is left out.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot be read.
+    fn healths(&mut self) -> Result<Vec<Health>, StoreError>;
 }
 
 /// Something for a store to do.
@@ -99,6 +107,10 @@ pub enum Operation {
     Accept(Record),
     /// Write down where a delivery stands.
     Settle(Settlement),
+    /// Remember how a target's endpoint is.
+    Remember(Health),
+    /// Forget how a target's endpoint is.
+    Forget(String),
     /// Forget a few of those deliveries that ended long enough before this instant.
     Prune(UnixMs),
     /// Keep to these limits from now on. What is there already goes with the next prunings.
@@ -125,6 +137,8 @@ pub enum Done {
     Settled,
     /// The delivery is not there, or had ended where it must not have, or the other way round.
     Unchanged,
+    /// It is remembered, or forgotten.
+    Remembered,
     /// What was to be forgotten is, as far as a small step goes.
     Pruned {
         /// When there is more to forget, by the wall clock; `None` where there is nothing.

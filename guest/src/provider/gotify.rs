@@ -91,7 +91,7 @@ impl Provider for Gotify {
         let message = Message {
             title: &notification.title,
             message: notification.message(self.format),
-            priority: *self.priority.get(notification.level),
+            priority: self.priority.get(notification.level),
             extras,
         };
         let request =

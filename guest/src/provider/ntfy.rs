@@ -105,6 +105,8 @@ impl Provider for Ntfy {
   tags: [house]
 ";
 
+    // Since 2.16, by the sequence id (https://docs.ntfy.sh/publish/#updating-notifications).
+    const KNOWS_REPEATS: bool = true;
     type Settings = Settings;
 
     fn check(settings: Settings, at: &Pointer, problems: &mut Diagnostics) -> Option<Self> {

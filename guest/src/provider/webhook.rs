@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::authorization;
 use crate::diagnostic::{Diagnostics, Pointer, did_you_mean};
+use crate::hint::{self, Unit};
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
 use crate::provider::Provider;
@@ -203,6 +204,18 @@ impl Provider for Webhook {
             Content::Discord => discord::classify(reply),
             Content::Body(_) | Content::Query(_) => None,
         }
+    }
+
+    /// Many a webhook is one of these services' own, so all their ways to say it are known: Discord's seconds,
+    /// Telegram's seconds and Matrix's milliseconds.
+    fn hint(&self, reply: &Reply) -> Option<u64> {
+        let forms = [
+            ("/retry_after", Unit::Seconds),
+            ("/parameters/retry_after", Unit::Seconds),
+            ("/retry_after_ms", Unit::Milliseconds),
+        ];
+        let says_more = matches!(reply.status, 400..=599);
+        forms.into_iter().filter(|_| says_more).find_map(|(at, unit)| hint::in_json(reply, at, unit))
     }
 }
 

@@ -29,7 +29,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
-    let nuncio = arguments.file.builder(component)?.start()?;
+    let (brain, config) = arguments.file.load(component)?;
+    // Somebody waits for the end: an endpoint that is down is one.
+    let nuncio = Nuncio::with_config(brain, config.without_parking()).start()?;
     let notification = arguments.message.read(|json| nuncio.read(json))?;
     // Whoever reads JSON reads the end.
     let watching = (!arguments.json).then(|| tokio::spawn(watch(nuncio.events())));

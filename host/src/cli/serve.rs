@@ -1,5 +1,6 @@
 //! `nuncio serve`: the daemon.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -69,7 +70,10 @@ pub(super) async fn run(mut arguments: Arguments, component: Option<Vec<u8>>) ->
     let server = Arc::new(Server::new(nuncio.clone(), &settings.tokens, Some(&control)));
     let (stop, stopped) = watch::channel(false);
     let serving = tokio::spawn(server::serve(listener, Arc::clone(&server), stopped));
-    eprintln!("nuncio listens on http://{address}, and keeps its queue in {queue}");
+    // In one piece: whoever waits for this line must not see half of it.
+    let line = format!("nuncio listens on http://{address}, and keeps its queue in {queue}\n");
+    // Nobody has to read it.
+    let _ = std::io::stderr().write_all(line.as_bytes());
 
     let lines = async {
         if arguments.stdin {

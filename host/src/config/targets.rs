@@ -5,9 +5,11 @@
 //! are kept back: nobody can tell which of them are secrets.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
 
 use super::document::{Entry, Node, Value};
 use super::findings::Findings;
@@ -32,7 +34,7 @@ pub struct Targets<'c, 'p> {
     count: usize,
     names: BTreeSet<String>,
     /// What changes with a target's settings.
-    fingerprints: HashMap<String, u64>,
+    fingerprints: HashMap<String, Fingerprint>,
     secrets: Secrets,
     /// The secrets of targets without a name of their own. They are known by the same names, and belong to
     /// nobody: should the component take such a target, nothing is revealed to it.
@@ -64,9 +66,9 @@ impl<'c, 'p> Targets<'c, 'p> {
         self.names.iter().map(String::as_str)
     }
 
-    /// What changes with a target's settings, secrets and all, by its name. It tells nothing of them.
+    /// What changes with a target's settings, by its name.
     #[must_use]
-    pub fn fingerprints(&self) -> HashMap<String, u64> {
+    pub fn fingerprints(&self) -> HashMap<String, Fingerprint> {
         self.fingerprints.clone()
     }
 
@@ -108,11 +110,6 @@ impl<'c, 'p> Targets<'c, 'p> {
         let default = provider.filter(|_| naming == Naming::AfterProvider && has_no_name);
         let name = text("name").or(default);
         let is_own = name.is_some_and(|name| self.names.insert(name.to_owned()));
-        if let Some(name) = name.filter(|_| is_own) {
-            let mut hasher = DefaultHasher::new();
-            node.to_json().to_string().hash(&mut hasher);
-            self.fingerprints.insert(name.to_owned(), hasher.finish());
-        }
         let schema = provider.and_then(|provider| self.catalog.schema(provider));
         if let (Some(None), Some(provider)) = (schema, node.get("provider")) {
             let hint = "this is a mistake in the component that Nuncio runs, not in the file";
@@ -144,7 +141,33 @@ impl<'c, 'p> Targets<'c, 'p> {
                 }
             }
         }
-        Json::Object(told)
+        let told = Json::Object(told);
+        if let Some(name) = name.filter(|_| is_own) {
+            let fingerprint = Fingerprint::of(&node.to_json().to_string(), &told.to_string());
+            self.fingerprints.insert(name.to_owned(), fingerprint);
+        }
+        told
+    }
+}
+
+/// What changes with a target's settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// With all of them, secrets too. It means nothing to another process, so that nobody can find out a secret by
+    /// it.
+    pub whole: u64,
+    /// With those that are no secrets. The same in every process.
+    pub open: u64,
+}
+
+impl Fingerprint {
+    fn of(whole: &str, open: &str) -> Self {
+        static KEYS: OnceLock<RandomState> = OnceLock::new();
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(open));
+        Self {
+            whole: KEYS.get_or_init(RandomState::new).hash_one(whole),
+            open: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        }
     }
 }
 

@@ -148,6 +148,7 @@ impl Dispatch {
                 first_tried: None,
                 attempts: 0,
                 tried: 0,
+                sent: 0,
                 parts: 0,
                 faults: 0,
                 stored: 0,

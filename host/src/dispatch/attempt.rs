@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::brain::{Brain, Dispatcher, Fault};
 use crate::clock::UnixMs;
 use crate::config::Config;
+use crate::config::Fingerprint;
 use crate::contract::{Attempt, Notification, Outcome, Request, Target};
 use crate::crash;
 use crate::egress::Egress;
@@ -46,14 +47,14 @@ pub(super) enum Attempted {
 /// What one configuration makes of attempts.
 pub(crate) struct Setup {
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) egress: Arc<Egress>,
+    pub(crate) egress: Arc<dyn Egress>,
     pub(crate) secrets: Secrets,
     /// In the order of the configuration.
     pub(crate) targets: Vec<Target>,
     /// Which targets are told when deliveries to another one die.
     pub(crate) alerts_to: Vec<String>,
     /// What changes with a target's settings, by its name.
-    pub(crate) fingerprints: HashMap<String, u64>,
+    pub(crate) fingerprints: HashMap<String, Fingerprint>,
 }
 
 /// What an attempt is of.
@@ -71,7 +72,7 @@ impl Setup {
     /// # Errors
     ///
     /// Where the guest breaks off, or refuses now what it accepted.
-    pub(crate) fn of(brain: &Brain, config: Config, egress: Arc<Egress>) -> Result<Self, Fault> {
+    pub(crate) fn of(brain: &Brain, config: Config, egress: Arc<dyn Egress>) -> Result<Self, Fault> {
         let Config { guest_config, secrets, alerts_to, fingerprints, .. } = config;
         let dispatcher = brain.dispatcher(&guest_config)?;
         let targets = dispatcher.targets()?;

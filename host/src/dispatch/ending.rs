@@ -25,6 +25,11 @@ impl Dispatch {
         for (ticket, operation) in std::mem::take(&mut self.unwritten) {
             self.submit(ticket, operation);
         }
+        let probing: Vec<_> = self.flying.values().map(|flight| (flight.item.lane, flight.began)).collect();
+        for (lane, began) in probing {
+            self.unjudged(lane, began);
+        }
+        self.save_endpoints_until(UnixMs::MAX, self.timeline.now());
         let in_flight = self.flying.len();
         let waiting = if self.recovery.is_over() {
             self.schedule.waiting()

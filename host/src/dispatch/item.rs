@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::attempt::Setup;
 use crate::clock::{Timeline, UnixMs};
 use crate::contract::{Attempt, Class, Level, Notification};
+use crate::schedule::Kind;
 use crate::store::{DeliveryKey, Entry, LastReply, Progress, Settlement, State};
 
 /// One delivery. Instants are the timeline's. It is small, since there can be a million: what the
@@ -23,8 +24,10 @@ pub(super) struct Item {
     pub(super) not_old_before: UnixMs,
     pub(super) first_tried: Option<UnixMs>,
     pub(super) attempts: u32,
-    /// How many attempts there were of the request that is its turn.
+    /// How many attempts counted of the request that is its turn.
     pub(super) tried: u32,
+    /// How many there were of it, counted or not.
+    pub(super) sent: u32,
     /// How many of the requests it takes are delivered.
     pub(super) parts: u32,
     /// How often the guest broke off since the last attempt.
@@ -44,6 +47,11 @@ pub(super) struct Last {
 /// An item whose attempt is under way, and with what.
 pub(super) struct Flight {
     pub(super) item: Item,
+    /// Whether it counts as a retry while it is in flight.
+    pub(super) is_counted: bool,
+    pub(super) began: UnixMs,
+    /// Of which life of the endpoint it is.
+    pub(super) life: u64,
     pub(super) setup: Arc<Setup>,
 }
 
@@ -65,14 +73,28 @@ impl Item {
             first_tried: progress.first_tried_at.map(instant),
             attempts: progress.attempts,
             tried: progress.tried,
+            sent: progress.sent,
             parts: progress.parts,
             faults: progress.faults,
             stored: progress.size(),
         }
     }
 
-    pub(super) fn attempt(&self, now: UnixMs) -> Attempt {
-        Attempt { number: self.tried, first_tried: self.first_tried.unwrap_or(now), level: self.level }
+    /// The attempt that begins, or began, then.
+    pub(super) fn attempt(&self, began: UnixMs) -> Attempt {
+        Attempt {
+            number: self.tried,
+            sent: self.sent,
+            queued_at: self.queued_at,
+            first_tried: self.first_tried.unwrap_or(began),
+            began,
+            level: self.level,
+        }
+    }
+
+    /// Whether it was tried before.
+    pub(super) fn kind(&self) -> Kind {
+        if self.sent == 0 { Kind::First } else { Kind::Retry }
     }
 
     /// What the notification takes that is held here, in bytes.
@@ -95,6 +117,7 @@ impl Item {
             tried_at: Some(timeline.wall()),
             ended_at: self.state.has_ended().then(|| timeline.wall()),
             tried: self.tried,
+            sent: self.sent,
             parts: self.parts,
             faults: self.faults,
         };

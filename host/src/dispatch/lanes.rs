@@ -1,38 +1,58 @@
 //! The lanes by name: one for each target of the configuration, open, and one for each target that only
 //! deliveries know, closed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::Setup;
 use super::item::Item;
-use super::{Setup, UNTRIED};
-use crate::contract::{Endpoint, Target};
+use crate::clock::UnixMs;
+use crate::config::Fingerprint;
+use crate::contract::{Breaker, Endpoint, Target};
 use crate::schedule::{Rules, Schedule};
+use crate::store::{Health, Operation};
 
 /// How long deliveries wait at least to a target that the configuration does not know: a day.
 const AGE_OF_ORPHANS_MS: u64 = 24 * 60 * 60 * 1_000;
 
-#[derive(Default)]
 pub(super) struct Lanes {
     by_name: HashMap<Arc<str>, usize>,
     all: Vec<Lane>,
     age_of_orphans: u64,
+    /// What is remembered of an endpoint before its first attempt.
+    untried: Endpoint,
+    /// The lanes of which the store knows another state, by when it was told last.
+    changed: BTreeSet<(UnixMs, usize)>,
 }
 
 struct Lane {
     name: Arc<str>,
     endpoint: Endpoint,
+    /// What went wrong last, and when by the wall clock.
+    last_error: Option<(UnixMs, String)>,
+    /// How often what was known of the endpoint was forgotten.
+    life: u64,
+    /// Whether the store knows another state of the endpoint.
+    is_changed: bool,
+    /// When the store was told last; 0 where it never was.
+    saved_at: UnixMs,
     is_open: bool,
     /// How old what waits here may become, whether the lane is open or not.
     max_age: u64,
     /// Which settings it was opened with.
-    fingerprint: Option<u64>,
+    fingerprint: Option<Fingerprint>,
 }
 
 impl Lanes {
+    pub(super) fn new(untried: Endpoint) -> Self {
+        let (by_name, all, changed) = (HashMap::new(), Vec::new(), BTreeSet::new());
+        Self { by_name, all, age_of_orphans: AGE_OF_ORPHANS_MS, untried, changed }
+    }
+
     /// Opens the lanes of a configuration's targets and closes all others. Where a target's settings are others
-    /// than before, what was known of its endpoint is known no more.
+    /// than before, or its endpoint had said that it is gone, what was known of its endpoint is known no more.
     pub(super) fn open_only(&mut self, setup: &Setup, schedule: &mut Schedule<Item>) {
+        let were_open: Vec<usize> = (0..self.all.len()).filter(|lane| self.is_open(*lane)).collect();
         for (lane, slot) in self.all.iter_mut().enumerate() {
             slot.is_open = false;
             schedule.set_rules(lane, Rules { concurrency: 0, max_age: slot.max_age });
@@ -43,13 +63,19 @@ impl Lanes {
             let lane = self.of(name, schedule);
             let concurrency = usize::try_from(*concurrency).unwrap_or(usize::MAX).max(1);
             schedule.set_rules(lane, Rules { concurrency, max_age: *max_age });
-            let Some(slot) = self.all.get_mut(lane) else { continue };
             let fingerprint = setup.fingerprints.get(name).copied();
-            if slot.fingerprint != fingerprint {
-                slot.endpoint = UNTRIED;
-                schedule.hold(lane, 0);
-            }
+            let Some(slot) = self.all.get_mut(lane) else { continue };
+            let is_another = slot.fingerprint != fingerprint;
+            let is_gone = matches!(slot.endpoint.breaker, Breaker::Gone);
             (slot.is_open, slot.max_age, slot.fingerprint) = (true, *max_age, fingerprint);
+            if is_another || is_gone {
+                self.renew(lane, schedule);
+            }
+        }
+        for lane in were_open {
+            if !self.is_open(lane) {
+                self.renew(lane, schedule);
+            }
         }
     }
 
@@ -61,7 +87,17 @@ impl Lanes {
         let (name, max_age): (Arc<str>, u64) = (name.into(), self.age_of_orphans);
         let lane = schedule.add_lane(Rules { concurrency: 0, max_age });
         self.by_name.insert(Arc::clone(&name), lane);
-        self.all.push(Lane { name, endpoint: UNTRIED, is_open: false, max_age, fingerprint: None });
+        self.all.push(Lane {
+            name,
+            endpoint: self.untried,
+            last_error: None,
+            life: 0,
+            is_changed: false,
+            saved_at: 0,
+            is_open: false,
+            max_age,
+            fingerprint: None,
+        });
         lane
     }
 
@@ -86,12 +122,117 @@ impl Lanes {
 
     /// What is remembered of the endpoint of a lane's target.
     pub(super) fn endpoint(&self, lane: usize) -> Endpoint {
-        self.all.get(lane).map_or(UNTRIED, |slot| slot.endpoint)
+        self.all.get(lane).map_or(self.untried, |slot| slot.endpoint)
     }
 
+    /// Nothing is sent from a lane before this instant, as far as is known.
+    pub(super) fn not_before(&self, lane: usize) -> UnixMs {
+        let endpoint = self.endpoint(lane);
+        match endpoint.breaker {
+            Breaker::Open(probe) | Breaker::Held(probe) => endpoint.not_before.max(probe.at),
+            _ => endpoint.not_before,
+        }
+    }
+
+    /// Remembers an endpoint.
     pub(super) fn remember(&mut self, lane: usize, endpoint: Endpoint) {
         if let Some(slot) = self.all.get_mut(lane) {
             slot.endpoint = endpoint;
+        }
+        self.mark_changed(lane);
+    }
+
+    /// How often what was known of a lane's endpoint was forgotten.
+    pub(super) fn life(&self, lane: usize) -> u64 {
+        self.all.get(lane).map_or(0, |slot| slot.life)
+    }
+
+    /// Remembers what went wrong, and when by the wall clock.
+    pub(super) fn remember_error(&mut self, lane: usize, at: UnixMs, detail: &str) {
+        if let Some(slot) = self.all.get_mut(lane) {
+            slot.last_error = Some((at, detail.to_owned()));
+        }
+    }
+
+    /// Forgets what was known of a lane's endpoint.
+    pub(super) fn renew(&mut self, lane: usize, schedule: &mut Schedule<Item>) {
+        let untried = self.untried;
+        if let Some(slot) = self.all.get_mut(lane) {
+            (slot.endpoint, slot.last_error) = (untried, None);
+            slot.life = slot.life.wrapping_add(1);
+        }
+        schedule.hold(lane, 0);
+        schedule.set_down(lane, false);
+        self.mark_changed(lane);
+    }
+
+    /// Takes over what the store remembers, where the target's settings are the same; whether there is a target
+    /// of that name.
+    pub(super) fn restore(&mut self, health: Health, schedule: &mut Schedule<Item>) -> bool {
+        let lane = self.by_name.get(health.target.as_str()).copied();
+        let slot = lane.and_then(|lane| Some((lane, self.all.get_mut(lane)?)));
+        let Some((lane, slot)) = slot else { return false };
+        if slot.fingerprint.is_some_and(|fingerprint| fingerprint.open == health.fingerprint) {
+            (slot.endpoint, slot.last_error) = (health.endpoint, health.last_error);
+            if let Breaker::Held(probe) = &mut slot.endpoint.breaker {
+                // The credentials are no part of what is compared; they may be others now.
+                probe.at = 0;
+            }
+            schedule.set_down(lane, slot.is_down());
+        }
+        true
+    }
+
+    /// What the store does not know yet, of those lanes that it was not told of since `since`; from then on it
+    /// counts as told.
+    pub(super) fn take_changed(&mut self, since: UnixMs, now: UnixMs) -> Vec<(usize, Operation)> {
+        let mut changed = Vec::new();
+        while let Some((at, lane)) = self.changed.first().copied().filter(|(at, _)| *at <= since) {
+            self.changed.remove(&(at, lane));
+            let Some(slot) = self.all.get_mut(lane) else { continue };
+            (slot.is_changed, slot.saved_at) = (false, now);
+            // Of a target that the configuration no longer has, nothing is known any more.
+            let operation = if slot.is_open {
+                Operation::Remember(slot.health())
+            } else {
+                Operation::Forget(slot.name.to_string())
+            };
+            changed.push((lane, operation));
+        }
+        changed
+    }
+
+    /// The store knows another state of a lane's endpoint.
+    pub(super) fn mark_changed(&mut self, lane: usize) {
+        if let Some(slot) = self.all.get_mut(lane).filter(|slot| !slot.is_changed) {
+            slot.is_changed = true;
+            self.changed.insert((slot.saved_at, lane));
+        }
+    }
+
+    /// When the store was told last of that lane of which it knows another state for longest.
+    pub(super) fn oldest_change(&self) -> Option<UnixMs> {
+        self.changed.first().map(|(at, _)| *at)
+    }
+
+    /// The open lanes, and how their endpoints are.
+    pub(super) fn healths(&self) -> impl Iterator<Item = (usize, Health)> {
+        let open = self.all.iter().enumerate().filter(|(_, slot)| slot.is_open);
+        open.map(|(lane, slot)| (lane, slot.health()))
+    }
+}
+
+impl Lane {
+    fn is_down(&self) -> bool {
+        !matches!(self.endpoint.breaker, Breaker::Closed)
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            target: self.name.to_string(),
+            fingerprint: self.fingerprint.map_or(0, |fingerprint| fingerprint.open),
+            endpoint: self.endpoint,
+            last_error: self.last_error.clone(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::item::{Flight, Item, Last};
 use super::{
     AFTER_A_FAILURE_MS, Dispatch, End, GUEST_INVALID, GUEST_TRAP, LONGEST_WAIT_MS, Ticket, shortened,
 };
-use crate::alert::Death;
+use crate::alert::{self, Trouble};
 use crate::clock::UnixMs;
 use crate::contract::{Judgement, Outcome, Verdict};
 use crate::event::Happened;
@@ -18,8 +18,11 @@ use crate::store::{Done, LastReply, Operation, Settlement, State, StoreError};
 /// How often the guest may fail a delivery before it is given up.
 const MOST_FAULTS: u32 = 3;
 
-/// How long a delivery waits after the guest failed it, and at least where the guest parks it.
+/// How long a delivery waits after the guest failed it.
 pub(super) const AFTER_A_FAULT_MS: u64 = 1_000;
+
+/// How long a delivery waits at least that the guest parked.
+const AFTER_PARKING_MS: u64 = 1_000;
 
 /// A delivery of which it is being written down where it stands.
 pub(super) struct Settling {
@@ -45,13 +48,17 @@ impl Dispatch {
             Ok((id, attempted)) => (id, attempted),
             Err(error) => (error.id(), Attempted::Lost(error.to_string())),
         };
-        let Some(Flight { item, setup }) = self.flying.remove(&id) else { return };
+        let Some(flight) = self.flying.remove(&id) else { return };
+        let Flight { item, is_counted, began, life, setup } = flight;
         let is_settling = !matches!(attempted, Attempted::Unread(_) | Attempted::Missing);
-        self.schedule.finish(item.lane, is_settling);
+        self.schedule.finish(item.lane, is_counted, is_settling);
         let now = self.timeline.now();
+        if !matches!(attempted, Attempted::Exchanged { .. }) {
+            self.unjudged(item.lane, began);
+        }
         match attempted {
             Attempted::Exchanged { outcome, parts } => {
-                let (attempt, endpoint) = (item.attempt(now), self.lanes.endpoint(item.lane));
+                let (attempt, endpoint) = (item.attempt(began), self.lanes.endpoint(item.lane));
                 let (target, entropy) = (self.lanes.name(item.lane), self.entropy.number());
                 let judged = setup.dispatcher.judge(&target, attempt, &outcome, endpoint, now, entropy);
                 let reply = match outcome {
@@ -59,8 +66,18 @@ impl Dispatch {
                     Outcome::Failed(_) => None,
                 };
                 match judged {
-                    Ok(judgement) => self.follow(item, judgement, reply, parts, now),
-                    Err(fault) => self.fail(item, true, now, GUEST_TRAP, &fault.to_string()),
+                    Ok(judgement) => {
+                        // What began by other settings says nothing of the endpoint as it is now.
+                        if self.lanes.life(item.lane) == life {
+                            let Judgement { endpoint, class, detail, .. } = &judgement;
+                            self.judged(item.lane, *endpoint, *class, detail);
+                        }
+                        self.follow(item, judgement, reply, parts, now);
+                    }
+                    Err(fault) => {
+                        self.unjudged(item.lane, began);
+                        self.fail(item, true, now, GUEST_TRAP, &fault.to_string());
+                    }
                 }
             }
             Attempted::Refused(reason) => {
@@ -89,7 +106,6 @@ impl Dispatch {
         parts: u32,
         now: UnixMs,
     ) {
-        self.lanes.remember(item.lane, judgement.endpoint);
         let (class, detail) = (Some(judgement.class), shortened(judgement.detail));
         item.faults = 0;
         match judgement.verdict {
@@ -97,7 +113,7 @@ impl Dispatch {
                 item.parts = item.parts.saturating_add(1);
                 item.attempts = item.attempts.saturating_add(1);
                 // The next request has its own retries.
-                item.tried = 0;
+                (item.tried, item.sent) = (0, 0);
                 let last = Last { detail, class, reply };
                 if item.parts >= parts {
                     self.finish(item, true, State::Delivered, Last { reply: None, ..last });
@@ -108,11 +124,16 @@ impl Dispatch {
             Verdict::Retry(at) => {
                 item.attempts = item.attempts.saturating_add(1);
                 item.tried = item.tried.saturating_add(1);
+                item.sent = item.sent.saturating_add(1);
                 let due = at.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS));
                 self.wait(item, true, due, Last { detail, class, reply });
             }
             Verdict::Park => {
-                let due = now.saturating_add(AFTER_A_FAULT_MS);
+                item.attempts = item.attempts.saturating_add(1);
+                item.sent = item.sent.saturating_add(1);
+                // Behind all others that wait; `admit` says when. Not at once, or a guest that never counts and
+                // always admits would send without end.
+                let due = now.saturating_add(AFTER_PARKING_MS);
                 self.wait(item, true, due, Last { detail, class, reply });
             }
             Verdict::Dead(reason) => {
@@ -179,12 +200,13 @@ impl Dispatch {
                 self.tell_end(&End { id: &item.id, target: &target, state, attempts, detail });
                 self.prune_later();
                 if item.state == State::Dead {
-                    self.alert(&item.id, &target, detail);
+                    self.alert(Some(&item.id), &target, Trouble::Death, detail);
                 }
             }
             Then::Wait { due } => {
                 let (class, detail) = (settlement.progress.class, settlement.progress.detail);
-                self.tell(&item, Happened::Retrying { class, detail, due: self.timeline.by_wall(due) });
+                let next = self.timeline.by_wall(due.max(self.lanes.not_before(item.lane)));
+                self.tell(&item, Happened::Retrying { class, detail, due: next });
                 self.wait_until(due, item);
             }
             Then::GoOn => self.wait_until(self.timeline.now(), item),
@@ -238,10 +260,11 @@ impl Dispatch {
         self.why_broken.is_none() && self.unwritten.is_empty()
     }
 
-    fn alert(&mut self, id: &str, target: &Arc<str>, detail: &str) {
+    /// Tells those who asked for it of trouble with a target.
+    pub(super) fn alert(&mut self, id: Option<&str>, target: &Arc<str>, what: Trouble, detail: &str) {
         let (now, at, entropy) = (self.timeline.now(), self.timeline.wall(), Arc::clone(&self.entropy));
-        let death = Death { target, id, detail };
-        let notice = self.alerts.about(&death, &self.setup.alerts_to, now, || entropy.id(at));
+        let report = alert::Report { target, id, what, detail };
+        let notice = self.alerts.about(&report, &self.setup.alerts_to, now, || entropy.id(at));
         if let Some(mut notice) = notice {
             notice.at = at;
             self.take_own(notice, Arc::clone(target));

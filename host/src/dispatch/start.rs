@@ -9,7 +9,7 @@ use super::{Dispatch, GUEST_TRAP, LONGEST_WAIT_MS};
 use crate::clock::UnixMs;
 use crate::contract::Admission;
 use crate::event::Happened;
-use crate::schedule::Waiting;
+use crate::schedule::{Taken, Waiting};
 
 /// How much of what waits is held in memory beside the store, in bytes: enough that a body is not read
 /// back while deliveries flow.
@@ -18,22 +18,30 @@ const BODIES_HELD: usize = 16 << 20;
 impl Dispatch {
     pub(super) fn start_due(&mut self, now: UnixMs) {
         while self.is_storing()
-            && let Some(lane) = self.schedule.next_lane(now)
+            && let Some((lane, next)) = self.schedule.next(now)
         {
-            let target = self.lanes.name(lane);
-            let admission = self.setup.dispatcher.admit(&target, self.lanes.endpoint(lane), now);
-            if let Ok(Admission::Wait(until)) = admission {
-                // A guest that says "wait" and means "now" would turn the loop in circles.
-                let until = until.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS));
-                self.schedule.hold(lane, until);
-                continue;
-            }
-            let Some(item) = self.schedule.take(lane) else { return };
-            self.held = self.held.saturating_sub(item.body_size());
+            let (target, attempt) = (self.lanes.name(lane), next.attempt(now));
+            let admission = self.setup.dispatcher.admit(&target, attempt, self.lanes.endpoint(lane), now);
+            // A guest that says "wait" and means "now" would turn the loop in circles.
+            let later =
+                |until: UnixMs| until.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS));
             match admission {
-                Ok(_) => self.start(item, target, now),
+                Ok(Admission::Wait(until)) => self.schedule.hold(lane, later(until)),
+                Ok(Admission::Later(until)) if attempt.sent > 0 => {
+                    self.schedule.hold_retries(lane, later(until));
+                }
+                Ok(admission) => {
+                    if let Admission::Send(endpoint) = admission {
+                        self.remember(lane, endpoint);
+                    }
+                    let Some(Taken { item, is_counted }) = self.schedule.take(lane, now) else { return };
+                    self.held = self.held.saturating_sub(item.body_size());
+                    self.start(item, is_counted, target, now);
+                }
                 Err(fault) => {
-                    self.schedule.finish(lane, true);
+                    let Some(Taken { item, is_counted }) = self.schedule.take(lane, now) else { return };
+                    self.held = self.held.saturating_sub(item.body_size());
+                    self.schedule.finish(lane, is_counted, true);
                     // Whoever waits behind it would make the loop wait for the guest once more, each of them.
                     self.schedule.hold(lane, now.saturating_add(AFTER_A_FAULT_MS));
                     self.fail(item, true, now, GUEST_TRAP, &fault.to_string());
@@ -42,7 +50,7 @@ impl Dispatch {
         }
     }
 
-    fn start(&mut self, mut item: Item, target: Arc<str>, now: UnixMs) {
+    fn start(&mut self, mut item: Item, is_counted: bool, target: Arc<str>, now: UnixMs) {
         item.first_tried.get_or_insert(now);
         self.tell(&item, Happened::Started { attempt: item.attempts.saturating_add(1) });
         let job = Job { target, attempt: item.attempt(now), parts: item.parts, now };
@@ -60,7 +68,8 @@ impl Dispatch {
             }
         };
         let handle = self.attempts.spawn(run);
-        self.flying.insert(handle.id(), Flight { item, setup: Arc::clone(&self.setup) });
+        let (setup, life) = (Arc::clone(&self.setup), self.lanes.life(item.lane));
+        self.flying.insert(handle.id(), Flight { item, is_counted, began: now, life, setup });
     }
 
     /// Puts an item where it waits, with what it says as far as there is room.
@@ -71,7 +80,8 @@ impl Dispatch {
         } else {
             self.held = held;
         }
-        let (key, ages_from) = (item.key, item.queued_at.max(item.not_old_before));
-        self.schedule.push(item.lane, Waiting { key, ages_from, due, item });
+        let (key, kind) = (item.key, item.kind());
+        let ages_from = item.queued_at.max(item.not_old_before);
+        self.schedule.push(item.lane, Waiting { key, ages_from, due, kind, item });
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::contract::{Body, Class, Field};
+use crate::contract::{Arrivals, Body, Breaker, Class, Endpoint, Field, Pace, Probe, Recent};
 
 const NOW: UnixMs = 1_795_383_000_000;
 
@@ -150,6 +150,7 @@ fn a_delivery_stands_where_it_was_settled() {
             tried_at: Some(NOW + 2),
             ended_at: None,
             tried: 1,
+            sent: 3,
             parts: 1,
             faults: 2,
         };
@@ -427,5 +428,51 @@ fn usage_counts_by_target_and_state() {
             usage.targets.iter().map(|c| (c.target.as_str(), c.state, c.deliveries)).collect();
         assert_eq!(counts, [("x", State::Queued, 2), ("y", State::Delivered, 1)]);
         assert_eq!((usage.open, usage.targets[0].oldest), (2, NOW));
+    });
+}
+
+#[test]
+fn how_endpoints_are_is_remembered_by_name_until_it_is_forgotten() {
+    let probe = Probe { at: u64::MAX, number: 3, is_held: true };
+    let health = |target: &str, breaker| Health {
+        target: target.to_owned(),
+        fingerprint: u64::MAX,
+        endpoint: Endpoint {
+            updated: NOW,
+            not_before: u64::MAX,
+            spent_milli: 9_999,
+            credited: NOW,
+            breaker,
+            consecutive_failures: 7,
+            recent: Recent { since: 1, successes: 2, failures: 3, successes_before: 4, failures_before: 5 },
+            arrivals: Arrivals { since: 1, latest: 2, count: 3, count_before: 4 },
+            pace: Pace {
+                is_draining: true,
+                next_us: 1,
+                interval_us: 2,
+                since: 3,
+                successes: 4,
+                throttled: 5,
+                in_a_row: 6,
+            },
+            last_success: None,
+            last_failure: Some(NOW),
+            unreadable_hints: 1,
+        },
+        last_error: Some((NOW, "status 503".to_owned())),
+    };
+    each(|store| {
+        let (phone, desk) = (health("phone", Breaker::Open(probe)), health("desk", Breaker::Gone));
+        let quiet = Health { last_error: None, ..health("phone", Breaker::Closed) };
+        let remember = |health: &Health| Operation::Remember(health.clone());
+        let operations = [remember(&phone), remember(&desk), remember(&quiet)];
+        assert_eq!(
+            store.commit(&operations).unwrap(),
+            [Done::Remembered, Done::Remembered, Done::Remembered]
+        );
+        assert_eq!(store.reader().healths().unwrap(), [desk, quiet.clone()]);
+        let forget = ["desk", "watch"].map(|name| Operation::Forget(name.to_owned()));
+        assert_eq!(store.commit(&forget).unwrap(), [Done::Remembered, Done::Remembered]);
+        assert_eq!(store.reader().healths().unwrap(), [quiet]);
     });
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::record::{Delivery, DeliveryKey, Record, Settlement, State};
+use super::record::{Delivery, DeliveryKey, Health, Record, Settlement, State};
 use super::{
     Count, Done, Entry, Limits, Operation, Page, Query, Reader, Store, StoreError, Usage, say_the_same,
 };
@@ -33,6 +33,7 @@ struct Kept {
     dead: BTreeSet<(UnixMs, DeliveryKey)>,
     /// Records without deliveries, by when they were accepted.
     unmatched: BTreeSet<(UnixMs, u64)>,
+    healths: BTreeMap<String, Health>,
     open: u64,
     bytes: u64,
     last: u64,
@@ -58,6 +59,7 @@ impl Default for MemoryStore {
             ended: BTreeSet::new(),
             dead: BTreeSet::new(),
             unmatched: BTreeSet::new(),
+            healths: BTreeMap::new(),
             open: 0,
             bytes: 0,
             last: 0,
@@ -79,6 +81,14 @@ impl Store for MemoryStore {
         let operation = |operation: &Operation| match operation {
             Operation::Accept(record) => kept.accept(record),
             Operation::Settle(settlement) => kept.settle(settlement),
+            Operation::Remember(health) => {
+                kept.healths.insert(health.target.clone(), health.clone());
+                Done::Remembered
+            }
+            Operation::Forget(target) => {
+                kept.healths.remove(target);
+                Done::Remembered
+            }
             Operation::Prune(now) => kept.prune(*now),
             Operation::Limit(limits) => {
                 kept.limits = *limits;
@@ -157,6 +167,10 @@ impl Reader for MemoryStore {
         }
         let targets = counts.into_values().collect();
         Ok(Usage { open: kept.open, bytes: kept.bytes, file_bytes: 0, targets })
+    }
+
+    fn healths(&mut self) -> Result<Vec<Health>, StoreError> {
+        Ok(self.lock().healths.values().cloned().collect())
     }
 }
 

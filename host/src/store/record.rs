@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::UnixMs;
-use crate::contract::{Class, Level, Notification};
+use crate::contract::{Class, Endpoint, Level, Notification};
 
 /// No more of a reply's body is kept, in bytes: 4 KiB.
 pub const LONGEST_REPLY: usize = 4 << 10;
@@ -66,6 +66,8 @@ pub struct Progress {
     /// How many attempts there were of the request that is its turn.
     #[serde(skip)]
     pub tried: u32,
+    /// How many attempts there were of it, counted or not.
+    pub sent: u32,
     /// How many of the requests it takes are delivered.
     #[serde(skip)]
     pub parts: u32,
@@ -187,6 +189,7 @@ impl Progress {
             tried_at: None,
             ended_at: None,
             tried: 0,
+            sent: 0,
             parts: 0,
             faults: 0,
         }
@@ -327,4 +330,17 @@ mod tests {
         assert_eq!(timestamp(1_795_383_000_007), "2026-11-22T21:30:00.007Z");
         assert_eq!(timestamp(u64::MAX), "9999-12-31T23:59:59.999Z");
     }
+}
+
+/// How the endpoint of a target is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// The target's name.
+    pub target: String,
+    /// What changes with the target's settings: what was remembered holds for an endpoint, not for a name.
+    pub fingerprint: u64,
+    /// What the guest remembers.
+    pub endpoint: Endpoint,
+    /// What went wrong last, and when, by the wall clock.
+    pub last_error: Option<(UnixMs, String)>,
 }

@@ -50,9 +50,12 @@ function outcomeOf({ reply, failed }) {
   return { tag: 'reply', val: { ...reply, body } };
 }
 
-function endpointOf(asked) {
+/** What is remembered of an endpoint: nothing yet, but for what a case says. */
+function endpointOf(untried, asked) {
+  if (asked === undefined) return untried;
   const lastSuccess = asked['last-success'];
   return {
+    ...untried,
     notBefore: BigInt(asked['not-before']),
     consecutiveFailures: asked['consecutive-failures'],
     lastSuccess: lastSuccess === null ? undefined : BigInt(lastSuccess),
@@ -60,15 +63,19 @@ function endpointOf(asked) {
 }
 
 /** One delivery: each outcome comes at the instant that the verdict before it named. */
-function deliver(dispatcher, target, notification, asked) {
+function deliver(dispatcher, untried, target, notification, asked) {
   const firstTried = BigInt(asked.attempt['first-tried']);
-  const attempt = (n) => ({ number: asked.attempt.number + n, firstTried, level: notification.level });
+  const attempt = (n, began) => {
+    const number = asked.attempt.number + n;
+    return { number, sent: number, queuedAt: notification.at, firstTried, began, level: notification.level };
+  };
   let now = BigInt(asked.now);
-  let endpoint = endpointOf(asked.endpoint);
-  const requests = result(() => dispatcher.format(target, notification, attempt(0), now));
+  let endpoint = endpointOf(untried, asked.endpoint);
+  const requests = result(() => dispatcher.format(target, notification, attempt(0, now), now));
   const attempts = asked.outcomes.map((outcome, n) => {
-    const admission = dispatcher.admit(target, endpoint, now);
-    const given = [attempt(n), outcomeOf(outcome), endpoint, now, BigInt(asked.entropy)];
+    const admission = dispatcher.admit(target, attempt(n, now), endpoint, now);
+    if (admission.tag === 'send') endpoint = admission.val;
+    const given = [attempt(n, now), outcomeOf(outcome), endpoint, now, BigInt(asked.entropy)];
     const judgement = dispatcher.judge(target, ...given);
     const answer = { now, admission, judgement };
     endpoint = judgement.endpoint;
@@ -78,7 +85,7 @@ function deliver(dispatcher, target, notification, asked) {
   return { target, requests, attempts };
 }
 
-function answersTo(cases, { catalog, ingest, dispatcher: { Dispatcher } }) {
+function answersTo(cases, { catalog, ingest, dispatcher: { Dispatcher, untried } }) {
   const { config } = cases;
   const dispatcher = Dispatcher.open(JSON.stringify(config));
   const used = new Set([...config.targets, ...config.providers.notification].map((target) => target.provider));
@@ -94,8 +101,7 @@ function answersTo(cases, { catalog, ingest, dispatcher: { Dispatcher } }) {
       const decisions = dispatcher.route(notification);
       const chosen = decisions.filter(({ choice }) => choice === 'send').map(({ target }) => target);
       const targets = [...chosen, ...(asked.ask ?? [])];
-      const all = { endpoint: cases.endpoint, ...asked };
-      const deliveries = targets.map((target) => deliver(dispatcher, target, notification, all));
+      const deliveries = targets.map((target) => deliver(dispatcher, untried(), target, notification, asked));
       return { name: asked.name, notification, decisions, deliveries };
     }),
   });

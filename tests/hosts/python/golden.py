@@ -84,15 +84,26 @@ def outcome(asked):
 
 def deliver(brain, dispatcher, target, notification, asked):
     """One delivery: each outcome comes at the instant that the verdict before it named."""
-    attempt = {**asked["attempt"], "first-tried": int(asked["attempt"]["first-tried"]), "level": notification.level}
-    numbers = {name: value if value is None else int(value) for name, value in asked["endpoint"].items()}
-    now, entropy, endpoint, attempts = int(asked["now"]), int(asked["entropy"]), record(numbers), []
-    requests = brain.on(dispatcher, "format", target, notification, record(attempt), now)[1]
+    number, at = asked["attempt"]["number"], int(asked["at"])
+    first_tried = int(asked["attempt"]["first-tried"])
+
+    def attempt(n, began):
+        counts = {"number": number + n, "sent": number + n}
+        times = {"queued-at": at, "first-tried": first_tried, "began": began}
+        return record({**counts, **times, "level": notification.level})
+
+    now, entropy, attempts = int(asked["now"]), int(asked["entropy"]), []
+    endpoint = brain.call("dispatcher", "untried")[0]
+    for name, value in asked["endpoint"].items():
+        setattr(endpoint, name, value if value is None else int(value))
+    requests = brain.on(dispatcher, "format", target, notification, attempt(0, now), now)[1]
     for n, given in enumerate(asked["outcomes"]):
-        admission = brain.on(dispatcher, "admit", target, endpoint, now)[1]
-        arguments = record({**attempt, "number": attempt["number"] + n}), outcome(given), endpoint, now, entropy
+        admission, admitted = brain.on(dispatcher, "admit", target, attempt(n, now), endpoint, now)
+        # Only what is sent comes with an endpoint; the other cases are instants.
+        endpoint = admission if isinstance(admission, wasm.Record) else endpoint
+        arguments = attempt(n, now), outcome(given), endpoint, now, entropy
         judgement, written = brain.on(dispatcher, "judge", target, *arguments)
-        attempts.append({"now": str(now), "admission": admission, "judgement": written})
+        attempts.append({"now": str(now), "admission": admitted, "judgement": written})
         endpoint = judgement.endpoint
         now = judgement.verdict.payload if judgement.verdict.tag == "retry" else now
     return {"target": target, "requests": requests, "attempts": attempts}
@@ -109,7 +120,7 @@ def answers_to(cases, brain):
         notification, written = read(asked, text(asked["notification"]))
         decisions = brain.on(dispatcher, "route", notification)[1]
         chosen = [decision["target"] for decision in decisions if decision["choice"] == "send"]
-        asked = {"ask": [], "endpoint": cases["endpoint"], **asked}
+        asked = {"ask": [], "endpoint": {}, **asked}
         delivered = [deliver(brain, dispatcher, target, notification, asked) for target in chosen + asked["ask"]]
         return {"name": asked["name"], "notification": written["ok"], "decisions": decisions, "deliveries": delivered}
 

@@ -75,6 +75,37 @@ impl ingest::Guest for Component {
 
 impl dispatcher::Guest for Component {
     type Dispatcher = Rogue;
+
+    fn untried() -> Endpoint {
+        Endpoint {
+            updated: 0,
+            not_before: 0,
+            spent_milli: 0,
+            credited: 0,
+            breaker: types::Breaker::Closed,
+            consecutive_failures: 0,
+            recent: types::Recent {
+                since: 0,
+                successes: 0,
+                failures: 0,
+                successes_before: 0,
+                failures_before: 0,
+            },
+            arrivals: types::Arrivals { since: 0, latest: 0, count: 0, count_before: 0 },
+            pace: types::Pace {
+                is_draining: false,
+                next_us: 0,
+                interval_us: 0,
+                since: 0,
+                successes: 0,
+                throttled: 0,
+                in_a_row: 0,
+            },
+            last_success: None,
+            last_failure: None,
+            unreadable_hints: 0,
+        }
+    }
 }
 
 impl GuestDispatcher for Rogue {
@@ -139,11 +170,11 @@ impl GuestDispatcher for Rogue {
         })
     }
 
-    fn admit(&self, target: String, _endpoint: Endpoint, now: u64) -> Admission {
+    fn admit(&self, target: String, _attempt: Attempt, endpoint: Endpoint, now: u64) -> Admission {
         match self.target(&target) {
             Some(target) if target.mode == "admit-traps" => std::process::abort(),
             Some(target) if target.mode == "waits-in-the-past" && now < target.until => Admission::Wait(0),
-            _ => Admission::Send,
+            _ => Admission::Send(endpoint),
         }
     }
 

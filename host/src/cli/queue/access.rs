@@ -14,11 +14,13 @@ use nuncio::store::{
     DeliveryKey, InUse, OpenError, Operation, Owner, SqliteReader, SqliteStore, Store, StoreError,
 };
 use nuncio::{Steer, Steered};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use super::place;
 use crate::cli::{ConfigFile, Failure};
-use crate::server::Order;
+use crate::server::{Enabled, Enabling, Order};
 
 /// A daemon's answer is no larger.
 const LARGEST_ANSWER: usize = 64 << 10;
@@ -125,15 +127,39 @@ impl Hand {
             Self::Own(store) => Ok(steer_file(store, steer, keys)?),
             Self::Daemon { address, token } => {
                 let deliveries = keys.iter().map(ToString::to_string).collect();
-                let order = Order { steer, deliveries };
-                let asked = ask(address, token, &order);
-                let answer = tokio::time::timeout(LONGEST_ORDER, asked).await;
-                answer.unwrap_or_else(|_| Err("it does not answer".to_owned())).map_err(|why| {
-                    Failure::Other(format!("the daemon at {address} has the queue, and did not do it: {why}"))
-                })
+                ask(address, token, Order::PATH, &Order { steer, deliveries }).await
             }
         }
     }
+
+    /// Has a target begin anew; whether there is one of that name, as far as is known.
+    pub(in crate::cli) async fn enable(&mut self, target: &str) -> Result<bool, Failure> {
+        match self {
+            Self::Own(store) => {
+                let is_known = store.reader().healths()?.iter().any(|health| health.target == target);
+                store.commit(&[Operation::Forget(target.to_owned())])?;
+                Ok(is_known)
+            }
+            Self::Daemon { address, token } => {
+                let enabling = Enabling { target: target.to_owned() };
+                let enabled: Enabled = ask(address, token, Enabling::PATH, &enabling).await?;
+                Ok(enabled.is_known)
+            }
+        }
+    }
+}
+
+/// Has a daemon do something, within bounds.
+async fn ask<T: DeserializeOwned>(
+    address: &str,
+    token: &str,
+    path: &str,
+    order: &impl Serialize,
+) -> Result<T, Failure> {
+    let answer = tokio::time::timeout(LONGEST_ORDER, exchange(address, token, path, order)).await;
+    answer.unwrap_or_else(|_| Err("it does not answer".to_owned())).map_err(|why| {
+        Failure::Other(format!("the daemon at {address} has the queue, and did not do it: {why}"))
+    })
 }
 
 fn steer_file(store: &mut SqliteStore, steer: Steer, keys: &[DeliveryKey]) -> Result<Steered, StoreError> {
@@ -159,7 +185,12 @@ fn near(address: &str) -> Result<SocketAddr, String> {
 }
 
 /// Sends an order to a daemon, and reads what it did.
-async fn ask(address: &str, token: &str, order: &Order) -> Result<Steered, String> {
+async fn exchange<T: DeserializeOwned>(
+    address: &str,
+    token: &str,
+    path: &str,
+    order: &impl Serialize,
+) -> Result<T, String> {
     let near = near(address)?;
     let text = |error: &dyn std::error::Error| error.to_string();
     let stream = TcpStream::connect(near).await.map_err(|error| text(&error))?;
@@ -167,7 +198,7 @@ async fn ask(address: &str, token: &str, order: &Order) -> Result<Steered, Strin
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
     tokio::spawn(connection);
     let body = serde_json::to_vec(order).map_err(|error| text(&error))?;
-    let request = http::Request::post(Order::PATH)
+    let request = http::Request::post(path)
         .header(http::header::HOST, near.to_string())
         .header(http::header::AUTHORIZATION, format!("Bearer {token}"))
         .header(http::header::CONTENT_TYPE, "application/json")

@@ -8,7 +8,9 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, ToSql};
 
 use super::{broken, rows, schema};
 use crate::contract::{Level, Notification};
-use crate::store::{Count, DeliveryKey, Entry, Page, Query, Reader, Record, State, StoreError, Usage};
+use crate::store::{
+    Count, DeliveryKey, Entry, Health, Page, Query, Reader, Record, State, StoreError, Usage,
+};
 
 /// How long a connection waits for another one's short lock.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -159,6 +161,20 @@ impl Reader for SqliteReader {
                 file_bytes: pragma("page_count")?.saturating_mul(pragma("page_size")?),
                 targets,
             })
+        })
+    }
+
+    fn healths(&mut self) -> Result<Vec<Health>, StoreError> {
+        self.run(|connection| {
+            let sql = format!("SELECT {} FROM endpoint ORDER BY target", rows::HEALTH);
+            let mut select = connection.prepare_cached(&sql)?;
+            let mut rows = select.query([])?;
+            let mut healths = Vec::new();
+            while let Some(row) = rows.next()? {
+                // What somebody broke is forgotten: its endpoint begins anew.
+                healths.extend(rows::health(row).ok());
+            }
+            Ok(healths)
         })
     }
 }

@@ -10,11 +10,11 @@ use rusqlite::types::Type;
 use serde_json::{Value, json};
 
 use crate::contract::{Body, Class, Field, Level, Notification};
-use crate::store::record::{Delivery, DeliveryKey, LastReply, Progress, State};
+use crate::store::record::{Delivery, DeliveryKey, Health, LastReply, Progress, State};
 
 /// The columns of a delivery, as [`delivery`] reads them.
 pub(super) const DELIVERY: &str = "target, state, attempts, queued_at, due_at, first_tried_at, tried_at, \
-     ended_at, class, detail, status, reply, tried, parts, faults";
+     ended_at, class, detail, status, reply, tried, parts, faults, sent";
 
 /// What a delivery's detail and reply take, in bytes.
 pub(super) const DETAILS: &str = "octet_length(detail) + coalesce(octet_length(reply), 0)";
@@ -73,6 +73,7 @@ pub(super) fn delivery(row: &Row<'_>, first: usize) -> rusqlite::Result<Delivery
         tried: row.get(first + 12)?,
         parts: row.get(first + 13)?,
         faults: row.get(first + 14)?,
+        sent: row.get(first + 15)?,
     };
     Ok(Delivery { target: row.get(first)?, progress })
 }
@@ -132,4 +133,16 @@ fn list(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
 
 fn misfit(column: usize, what: &'static str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, what.into())
+}
+
+/// The columns of an endpoint, as [`health`] reads them.
+pub(super) const HEALTH: &str = "target, fingerprint, state, last_error_at, last_error";
+
+/// How an endpoint is.
+pub(super) fn health(row: &Row<'_>) -> rusqlite::Result<Health> {
+    let endpoint = serde_json::from_str(row.get_ref(2)?.as_str()?).map_err(|_| misfit(2, "no endpoint"))?;
+    let last_error = row.get::<_, Option<i64>>(3)?.map(positive).zip(row.get(4)?);
+    // The bits of a fingerprint, which has all 64.
+    let fingerprint = row.get::<_, i64>(1)?.cast_unsigned();
+    Ok(Health { target: row.get(0)?, fingerprint, endpoint, last_error })
 }

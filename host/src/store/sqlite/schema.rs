@@ -44,7 +44,8 @@ CREATE TABLE delivery (
   detail         TEXT    NOT NULL,       -- the last outcome in words, or why it ended
   status         INTEGER,                -- of the last reply
   reply          TEXT,                   -- the beginning of its body
-  tried          INTEGER NOT NULL,       -- attempts of the request that is its turn
+  tried          INTEGER NOT NULL,       -- attempts that count of the request that is its turn
+  sent           INTEGER NOT NULL,       -- attempts of it, counted or not
   parts          INTEGER NOT NULL,       -- requests of it that are delivered
   faults         INTEGER NOT NULL,       -- times in a row that the brain broke off
   PRIMARY KEY (notification, n)
@@ -53,6 +54,14 @@ CREATE INDEX delivery_open ON delivery(notification, n) WHERE ended_at IS NULL;
 CREATE INDEX delivery_ended ON delivery(ended_at) WHERE state IN ('delivered', 'dropped');
 CREATE INDEX delivery_dead ON delivery(notification, n) WHERE state = 'dead';
 CREATE INDEX delivery_dead_ended ON delivery(ended_at) WHERE state = 'dead';
+
+CREATE TABLE endpoint (
+  target        TEXT    NOT NULL PRIMARY KEY,
+  fingerprint   INTEGER NOT NULL,        -- of the target's settings
+  state         TEXT    NOT NULL,        -- JSON: what the brain remembers
+  last_error    TEXT,
+  last_error_at INTEGER
+) STRICT, WITHOUT ROWID;
 
 -- One row: the number that was given out last, and what counts against max_messages and max_bytes.
 CREATE TABLE tally (last INTEGER NOT NULL, open INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;

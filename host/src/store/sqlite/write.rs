@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::rows;
 use crate::clock::UnixMs;
-use crate::store::record::{Delivery, LastReply, Progress, Record, Settlement};
+use crate::store::record::{Delivery, Health, LastReply, Progress, Record, Settlement};
 use crate::store::{Done, Limits, Operation, say_the_same};
 
 /// How many deliveries are forgotten in one step, and how many at most to make room for one record.
@@ -63,6 +63,11 @@ pub(super) fn apply(
     match operation {
         Operation::Accept(record) => accept(transaction, record, tally, limits),
         Operation::Settle(settlement) => settle(transaction, settlement, tally, limits),
+        Operation::Remember(health) => remember(transaction, health),
+        Operation::Forget(target) => {
+            transaction.execute("DELETE FROM endpoint WHERE target = ?1", [target])?;
+            Ok(Done::Remembered)
+        }
         Operation::Prune(now) => prune(transaction, *now, tally, limits),
         Operation::Limit(new) => {
             *limits = *new;
@@ -141,6 +146,8 @@ fn accept(
         insert_delivery(transaction, number, n, delivery)?;
     }
     tally.last = number;
+    // What has ended already, or has no delivery, makes room for others.
+    tally.is_exhausted &= open > 0 && open == record.deliveries.len() as u64;
     tally.open += open;
     tally.bytes += size + details;
     Ok(Done::Accepted(number))
@@ -169,7 +176,8 @@ fn insert_delivery(
 ) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO delivery (notification, n, target, state, attempts, queued_at, due_at, ended_at, \
-         detail, tried, parts, faults) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+         detail, tried, parts, faults, sent) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
     let Delivery { target, progress } = delivery;
     insert.execute(params![
@@ -185,8 +193,24 @@ fn insert_delivery(
         progress.tried,
         progress.parts,
         progress.faults,
+        progress.sent,
     ])?;
     Ok(())
+}
+
+// === endpoints ===
+
+fn remember(transaction: &Transaction<'_>, health: &Health) -> rusqlite::Result<Done> {
+    let Health { target, fingerprint, endpoint, last_error } = health;
+    let state = serde_json::to_string(endpoint)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let (at, error) = last_error.as_ref().map(|(at, error)| (rows::number(*at), error)).unzip();
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO endpoint (target, fingerprint, state, last_error_at, last_error) \
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    insert.execute(params![target, fingerprint.cast_signed(), state, at, error])?;
+    Ok(Done::Remembered)
 }
 
 // === settle ===
@@ -205,7 +229,8 @@ fn settle(
     let mut update = transaction.prepare_cached(
         "UPDATE delivery SET state = ?3, attempts = ?4, queued_at = ?5, due_at = ?6, first_tried_at = ?7, \
          tried_at = ?8, ended_at = ?9, class = ?10, detail = ?11, status = ?12, reply = ?13, tried = ?14, \
-         parts = ?15, faults = ?16 WHERE notification = ?1 AND n = ?2 AND (ended_at IS NOT NULL) = ?17",
+         parts = ?15, faults = ?16, sent = ?17 \
+         WHERE notification = ?1 AND n = ?2 AND (ended_at IS NOT NULL) = ?18",
     )?;
     let Progress { state, attempts, detail, class, reply, queued_at, .. } = progress;
     let (status, body) = reply.as_ref().map(|LastReply { status, body }| (status, body)).unzip();
@@ -226,6 +251,7 @@ fn settle(
         progress.tried,
         progress.parts,
         progress.faults,
+        progress.sent,
         had_ended,
     ])?;
     if updated == 0 {

@@ -91,20 +91,34 @@ targets:
     assert!(first.1.contains("phone") && first.1.contains("<svg"));
 }
 
+/// The picture in the README is of this program; `NUNCIO_BLESS` puts it there.
+fn the_readme_shows(picture: &str) {
+    let shown = concat!(env!("CARGO_MANIFEST_DIR"), "/simulations/outage.svg");
+    let drawn = std::fs::read_to_string(picture).expect("the picture is there");
+    #[expect(clippy::disallowed_methods, reason = "how a person asks for the picture to be written")]
+    if std::env::var("NUNCIO_BLESS").is_ok() {
+        std::fs::write(shown, drawn).expect("the picture can be written");
+    } else {
+        let is_same = std::fs::read_to_string(shown).is_ok_and(|shown| shown == drawn);
+        assert!(is_same, "the README's picture is another one; run the tests with NUNCIO_BLESS=1");
+    }
+}
+
 /// Half an hour of an outage in two, at 0.02, 0.5 and 5 notifications a second.
 #[test]
 fn an_outage_loses_nothing_costs_little_and_ends_gently() {
-    let run = simulated(&["outage"]);
+    let picture = Path::new(env!("CARGO_TARGET_TMPDIR")).join("outage.svg").display().to_string();
+    let run = simulated(&["outage", "--svg", &picture]);
     assert_all_arrived(&run);
+    the_readme_shows(&picture);
     for (name, rate_milli, most_in_outage) in
         [("slow", 20_u32, 3_000), ("steady", 500, 1_200), ("busy", 5_000, 1_200)]
     {
         let target = target(&run, name);
         let in_outage = total(target, "attempts_per_arrival_in_outage_milli");
         assert!(in_outage <= most_in_outage, "{name}: {in_outage} attempts for a thousand arrivals");
-        // One a second, and the probe that found it working.
         let peak = total(target, "peak_per_second_milli");
-        assert!(peak <= (5 * u64::from(rate_milli)).max(1_100), "{name}: {peak} in a thousand seconds");
+        assert!(peak <= (5 * u64::from(rate_milli)).max(1_000), "{name}: {peak} in a thousand seconds");
         let drain = total(target, "drain_ms");
         assert!(drain <= 15 * 60_000, "{name}: {drain} ms until the backlog was gone");
     }

@@ -99,8 +99,8 @@ def deliver(brain, dispatcher, target, notification, asked):
     requests = brain.on(dispatcher, "format", target, notification, attempt(0, now), now)[1]
     for n, given in enumerate(asked["outcomes"]):
         admission, admitted = brain.on(dispatcher, "admit", target, attempt(n, now), endpoint, now)
-        # Only what is sent comes with an endpoint; the other cases are instants.
-        endpoint = admission if isinstance(admission, wasm.Record) else endpoint
+        if admission.tag == "send":
+            endpoint = admission.payload
         arguments = attempt(n, now), outcome(given), endpoint, now, entropy
         judgement, written = brain.on(dispatcher, "judge", target, *arguments)
         attempts.append({"now": str(now), "admission": admitted, "judgement": written})

@@ -47,6 +47,8 @@ impl Reload {
     pub(super) async fn run(&mut self, nuncio: &Nuncio, server: &Server, hang_up: &mut Signal) {
         let (tell, mut changed) = mpsc::channel(1);
         let watcher = self.file.path().map(|path| watch(path, tell.clone()));
+        // It may have changed between the start and now, unseen.
+        let _ = tell.try_send(());
         // The sender lives as long as this does, whether anybody watches or not.
         let _kept = tell;
         if let Some(Err(error)) = &watcher {

@@ -170,6 +170,93 @@ async fn what_is_known_of_endpoints_survives_a_restart_but_no_change_of_settings
 }
 
 #[tokio::test]
+async fn credentials_that_are_refused_after_an_outage_are_told_of_too() {
+    let is_up = Arc::new(AtomicBool::new(false));
+    let mood = Arc::clone(&is_up);
+    let phone = Receiver::start(answering(move |_: &Received| {
+        reply(if mood.load(Ordering::SeqCst) { 401 } else { 503 })
+    }));
+    let desk = Receiver::start([reply(200)]);
+    let lists = [ntfy("phone", &phone, ""), ntfy("desk", &desk, "")].concat();
+    let stage = Stage::start(&format!("alerts_to: [desk]\ntargets:\n{lists}"));
+    for n in 0..5 {
+        stage.hand_in(Notification { to: vec!["phone".into()], ..titled(format!("n {n}")) }).await;
+    }
+    drive_for(&stage, HOUR).await;
+    assert!(matches!(health(&stage).await.health.endpoint.breaker, Breaker::Open(_)));
+    is_up.store(true, Ordering::SeqCst);
+    drive_for(&stage, Duration::from_secs(60)).await;
+    let told: Vec<String> = desk.seen().requests.iter().map(|r| r.json()["title"].to_string()).collect();
+    assert_eq!(told, ["\"phone does not accept its credentials\""]);
+}
+
+#[tokio::test]
+async fn a_late_reply_to_old_settings_says_nothing_of_the_new_ones() {
+    let (old, new) = (Receiver::start([hang()]), Receiver::start([reply(200)]));
+    let stage = Stage::start(&one_target(&old, ""));
+    for n in 0..4 {
+        stage.hand_in(titled(format!("n {n}"))).await;
+    }
+    old.until("four requests", |seen| seen.requests.len() == 4).await;
+    stage.nuncio.reload(config(&one_target(&new, ""))).await.unwrap();
+    // They are out of time, all four.
+    stage.clock.advance(Duration::from_secs(10));
+    stage.nuncio.idle().await;
+    assert_eq!(health(&stage).await.health.endpoint.consecutive_failures, 0);
+    stage.drive().await;
+    assert_eq!(stage.nuncio.stats().await.unwrap().delivered, 4);
+}
+
+#[tokio::test]
+async fn a_probe_that_a_shutdown_breaks_off_is_made_again_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = || SqliteStore::open(folder.path().join("queue.db")).unwrap();
+    let is_silent = Arc::new(AtomicBool::new(false));
+    let mood = Arc::clone(&is_silent);
+    let receiver = Receiver::start(answering(
+        move |_: &Received| {
+            if mood.load(Ordering::SeqCst) { hang() } else { reply(503) }
+        },
+    ));
+    let start = || Stage::start_with(&one_target(&receiver, ""), |builder| builder.store(store()));
+    let stage = start();
+    for n in 0..5 {
+        stage.hand_in(titled(format!("n {n}"))).await;
+    }
+    drive_for(&stage, Duration::from_secs(600)).await;
+    is_silent.store(true, Ordering::SeqCst);
+    let before = receiver.seen().requests.len();
+    stage.clock.advance(Duration::from_secs(40));
+    receiver.until("the probe", |seen| seen.requests.len() > before).await;
+    assert!(matches!(health(&stage).await.health.endpoint.breaker, Breaker::HalfOpen(_)));
+    stage.nuncio.shutdown(Duration::ZERO).await.unwrap();
+    let known = nuncio::store::Store::reader(&store()).healths().unwrap();
+    assert!(matches!(known[0].endpoint.breaker, Breaker::Open(_)), "{known:?}");
+}
+
+#[tokio::test]
+async fn a_target_that_is_taken_out_and_put_back_begins_anew_and_is_known() {
+    let receiver = Receiver::start([reply(410), reply(200)]);
+    let (store, without) = (MemoryStore::default(), Receiver::start([reply(200)]));
+    let stage = Stage::start_with(&one_target(&receiver, ""), |builder| builder.store(store.clone()));
+    let id = stage.hand_in(titled("x")).await.id;
+    drive_for(&stage, Duration::from_secs(5)).await;
+    let other = format!("targets:\n{}", ntfy("watch", &without, ""));
+    let known = || {
+        let healths = nuncio::store::Store::reader(&store).healths().unwrap();
+        healths.into_iter().map(|health| health.target).collect::<Vec<_>>()
+    };
+    stage.nuncio.reload(config(&other)).await.unwrap();
+    drive_for(&stage, Duration::from_secs(5)).await;
+    assert_eq!(known(), ["watch"]);
+    let both = format!("{other}{}", ntfy("phone", &receiver, ""));
+    stage.nuncio.reload(config(&both)).await.unwrap();
+    drive_for(&stage, Duration::from_secs(5)).await;
+    assert_eq!(known(), ["phone", "watch"]);
+    assert_eq!(stage.end(&id).await, (State::Delivered, 2));
+}
+
+#[tokio::test]
 async fn a_delivery_that_may_have_arrived_is_sent_again_unless_the_settings_forbid_it() {
     let chat = |receiver: &Receiver, more: &str| {
         let hook = format!(

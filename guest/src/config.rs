@@ -74,7 +74,7 @@ struct Common {
     retry: RetrySettings,
     /// How long a request may take, from resolving the name to the last byte of the reply: 10s.
     timeout: Option<DurationMs>,
-    /// How many of its deliveries may be under way at once: 4. 1 keeps them in order.
+    /// How many of its deliveries may be under way at once: 4. 1 sends them one after another.
     #[schemars(range(min = 1, max = 1000))]
     concurrency: Option<u32>,
 }

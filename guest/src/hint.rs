@@ -22,8 +22,6 @@ pub struct Hint {
     pub wait: Option<u64>,
     /// Something was there and could not be read, so it was left out. There can be a wait all the same.
     pub is_unreadable: bool,
-    /// The receiver asked for more than the cap.
-    pub is_capped: bool,
 }
 
 /// What a number in a body counts.
@@ -62,11 +60,7 @@ pub fn of(reply: &Reply, in_body: Option<u64>, cap_ms: u64, now: u64) -> Hint {
     // All are read, so that a receiver's mistakes are counted even while they do not matter.
     let (retry_after, limits) = (reader.retry_after(), reader.limits());
     let wait = in_body.or(retry_after).or(limits);
-    Hint {
-        wait: wait.map(|wait| wait.min(cap_ms)),
-        is_unreadable: reader.is_unreadable,
-        is_capped: wait.is_some_and(|wait| wait > cap_ms),
-    }
+    Hint { wait: wait.map(|wait| wait.min(cap_ms)), is_unreadable: reader.is_unreadable }
 }
 
 /// Reads a number at a JSON pointer (RFC 6901) of the body as milliseconds, rounded up and saturating.
@@ -234,8 +228,7 @@ mod tests {
     const DATE: (&str, &str) = ("date", "Tue, 14 Nov 2023 22:13:20 GMT");
     const LATER: [&str; 3] =
         ["Tue, 14 Nov 2023 22:14:20 GMT", "Tuesday, 14-Nov-23 22:14:20 GMT", "Tue Nov 14 22:14:20 2023"];
-    const UNREADABLE: Hint = Hint { wait: None, is_unreadable: true, is_capped: false };
-    const CAPPED: Hint = Hint { wait: Some(LONGEST_MS), is_unreadable: false, is_capped: true };
+    const UNREADABLE: Hint = Hint { wait: None, is_unreadable: true };
 
     fn reply(status: u16, headers: &[(&str, &str)]) -> Reply {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -288,13 +281,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_capped_and_says_so() {
+    fn a_wait_is_capped() {
         let dates = ["Fri, 31 Dec 9999 23:59:59 GMT", "Thursday, 14-Nov-69 22:14:20 GMT"];
         for value in ["9999999999", "3601"].into_iter().chain(dates) {
-            assert_eq!(read(429, &[DATE, ("retry-after", value)]), CAPPED, "{value}");
+            assert_eq!(read(429, &[DATE, ("retry-after", value)]), wait(LONGEST_MS), "{value}");
         }
         assert_eq!(read(429, &[("retry-after", "3600")]), wait(LONGEST_MS));
-        assert_eq!(of(&reply(429, &[]), Some(u64::MAX), LONGEST_MS, NOW), CAPPED);
+        assert_eq!(of(&reply(429, &[]), Some(u64::MAX), LONGEST_MS, NOW), wait(LONGEST_MS));
     }
 
     #[test]
@@ -369,7 +362,6 @@ mod tests {
             let reply = Reply { status, headers, body };
             let hint = of(&reply, in_body.or(in_json(&reply, "", Unit::Seconds)), cap, now);
             prop_assert!(hint.wait.is_none_or(|wait| wait <= cap));
-            prop_assert!(!hint.is_capped || hint.wait == Some(cap));
         }
 
         #[test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::backoff::{Backoff, Jitter};
 use crate::duration::DurationMs;
+use crate::hint;
 use crate::notification::Level;
 use crate::settings::PerLevel;
 
@@ -120,7 +121,7 @@ impl Default for Policy {
             max_age: 24 * 60 * 60 * 1_000,
             park: true,
             retry_ambiguous: true,
-            max_hint: 60 * 60 * 1_000,
+            max_hint: hint::LONGEST_MS,
         }
     }
 }

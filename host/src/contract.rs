@@ -22,6 +22,15 @@ pub use generated::nuncio::dispatch::types::{
 pub(crate) use generated::{Notifier, NotifierPre};
 
 impl Endpoint {
+    /// Before this instant nothing is sent there, as far as is known: the receiver's own word, or the next probe.
+    #[must_use]
+    pub fn closed_until(&self) -> u64 {
+        match self.breaker {
+            Breaker::Open(probe) | Breaker::Held(probe) => self.not_before.max(probe.at),
+            _ => self.not_before,
+        }
+    }
+
     /// What is left of the retry budget at an instant, in thousandths of a retry: for people to see between two
     /// attempts. The rule is the policy's: of ten, one trickles in every 30 s.
     #[must_use]

@@ -225,6 +225,26 @@ fn what_is_gone_stays_gone() {
 }
 
 #[test]
+fn who_asks_for_less_lets_go_of_nothing_that_somebody_has_to_see_to() {
+    let held = Breaker::Held(Probe { at: NOW + 5, number: 0, is_held: true });
+    for breaker in [held, Breaker::Gone] {
+        let endpoint = Endpoint { breaker, ..working() };
+        assert_eq!(judged(Level::Info, 0, &status(429), endpoint).endpoint.breaker, breaker);
+    }
+}
+
+#[test]
+fn where_nothing_is_parked_what_is_held_or_gone_keeps_nobody() {
+    let policy = Policy { park: false, ..Policy::default() };
+    let probe = Probe { at: NOW + 5, number: 0, is_held: true };
+    for breaker in [Breaker::Held(probe), Breaker::Gone] {
+        let endpoint = Endpoint { breaker, ..working() };
+        let admission = endpoint.admit(&attempt(Level::Info, 0, 0), &policy, 10_000, NOW);
+        assert!(matches!(admission, Admission::Send(_)), "{breaker:?}: {admission:?}");
+    }
+}
+
+#[test]
 fn what_may_have_arrived_is_sent_again_as_the_settings_and_the_service_allow() {
     let outcome = Outcome::Failed(Transport::TimeoutAfterSend);
     for (retry_ambiguous, knows_repeats, is_retried) in

@@ -69,7 +69,7 @@ fn list(queue: &mut Queue, json: bool) -> Result<ExitCode, Failure> {
         .into_iter()
         .map(|health| {
             let waiting = waiting.get(&health.target).copied().unwrap_or_default();
-            let next_try = (waiting > 0).then(|| next_try(&health).max(now));
+            let next_try = (waiting > 0).then(|| health.endpoint.closed_until().max(now));
             TargetHealth { health, waiting, next_try }
         })
         .collect();
@@ -92,14 +92,6 @@ fn list(queue: &mut Queue, json: bool) -> Result<ExitCode, Failure> {
     table.add_rows(targets.iter().map(|target| row(target, now)));
     super::print(&format!("{table}\n"))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Before when nothing is tried.
-fn next_try(health: &Health) -> u64 {
-    match health.endpoint.breaker {
-        Breaker::Open(probe) | Breaker::Held(probe) => probe.at.max(health.endpoint.not_before),
-        _ => health.endpoint.not_before,
-    }
 }
 
 fn row(TargetHealth { health, waiting, next_try }: &TargetHealth, now: u64) -> [String; 7] {

@@ -4,7 +4,7 @@
 //! for each target, and when the loop ends: after a crash a retry or two more than the budget allows are the
 //! worst that comes of it.
 
-use super::{Dispatch, LONGEST_TEXT, Ticket};
+use super::{Dispatch, Ticket};
 use crate::alert::Trouble;
 use crate::clock::UnixMs;
 use crate::contract::{Breaker, Class, Endpoint, Probe};
@@ -26,7 +26,6 @@ impl Dispatch {
         let before = self.lanes.endpoint(lane).breaker;
         self.remember(lane, endpoint);
         self.schedule.hold(lane, 0);
-        let detail = detail.get(..detail.floor_char_boundary(LONGEST_TEXT)).unwrap_or_default();
         if class != Class::Delivered {
             self.lanes.remember_error(lane, self.timeline.wall(), detail);
         }
@@ -45,7 +44,7 @@ impl Dispatch {
                 self.alert(None, &target, Trouble::Gone, detail);
             }
             (Breaker::Open(_) | Breaker::HalfOpen(_) | Breaker::Held(_), Breaker::Closed) => {
-                tracing::info!(%target, "the endpoint works again")
+                tracing::info!(%target, "the endpoint works again");
             }
             _ => {}
         }

@@ -74,6 +74,10 @@ impl Lanes {
         }
         for lane in were_open {
             if !self.is_open(lane) {
+                // Opened again, it begins anew, whatever its settings are then.
+                if let Some(slot) = self.all.get_mut(lane) {
+                    slot.fingerprint = None;
+                }
                 self.renew(lane, schedule);
             }
         }
@@ -127,11 +131,7 @@ impl Lanes {
 
     /// Nothing is sent from a lane before this instant, as far as is known.
     pub(super) fn not_before(&self, lane: usize) -> UnixMs {
-        let endpoint = self.endpoint(lane);
-        match endpoint.breaker {
-            Breaker::Open(probe) | Breaker::Held(probe) => endpoint.not_before.max(probe.at),
-            _ => endpoint.not_before,
-        }
+        self.endpoint(lane).closed_until()
     }
 
     /// Remembers an endpoint.

@@ -66,7 +66,8 @@ impl Dispatch {
                     Outcome::Failed(_) => None,
                 };
                 match judged {
-                    Ok(judgement) => {
+                    Ok(mut judgement) => {
+                        judgement.detail = shortened(judgement.detail);
                         // What began by other settings says nothing of the endpoint as it is now.
                         if self.lanes.life(item.lane) == life {
                             let Judgement { endpoint, class, detail, .. } = &judgement;
@@ -106,7 +107,7 @@ impl Dispatch {
         parts: u32,
         now: UnixMs,
     ) {
-        let (class, detail) = (Some(judgement.class), shortened(judgement.detail));
+        let (class, detail) = (Some(judgement.class), judgement.detail);
         item.faults = 0;
         match judgement.verdict {
             Verdict::Delivered => {

@@ -48,10 +48,10 @@ struct Steady {
     at: f64,
 }
 
-/// The generator of a purpose's own.
-pub(super) fn generator(seed: u64, purpose: u64, target: usize) -> StdRng {
+/// The generator of a purpose, for the target or notification of a number.
+pub(super) fn generator(seed: u64, purpose: u64, number: usize) -> StdRng {
     let mut bytes = [0; 32];
-    let words = [seed, purpose, target as u64, 0x6e75_6e63_696f];
+    let words = [seed, purpose, number as u64, 0x6e75_6e63_696f];
     for (place, byte) in bytes.iter_mut().zip(words.iter().flat_map(|word| word.to_le_bytes())) {
         *place = byte;
     }

@@ -189,18 +189,10 @@ impl Seen {
     }
 }
 
-/// Whether a notification is one of those that no endpoint takes: by its number, as good as drawn.
+/// Whether a notification is one of those that no endpoint takes: drawn by its number, so that it stays one.
 fn is_poison(seed: u64, number: u64, share: f64) -> bool {
-    if share <= 0.0 {
-        return false;
-    }
-    // SplitMix64's mixing of its state (Steele, Lea, Flood 2014).
-    let mut mixed =
-        number.wrapping_add(seed.rotate_left(32)).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    (mixed >> 11) as f64 / (1_u64 << 53) as f64 <= share
+    let place = usize::try_from(number).unwrap_or(usize::MAX);
+    share > 0.0 && generator(seed, 3, place).random_bool(share)
 }
 
 fn failed(transport: Transport, detail: &str) -> Exchange {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nuncio::clock::ManualClock;
 use nuncio::contract::{Outcome, Reply, Transport};
+use nuncio::egress::route::Route;
 use nuncio::egress::{Egress as _, Exchange, HttpEgress, MAX_REPLY};
 
 use crate::scripted::{
@@ -28,13 +29,13 @@ fn request(method: &str, url: &str, body: impl Into<Bytes>) -> http::Request<Byt
 /// What comes of a POST to a receiver that does this, without any deadline.
 async fn answer_to(answer: Answer) -> Exchange {
     let receiver = Receiver::start([answer]);
-    egress().0.send(request("POST", &receiver.url("/hook"), "hi"), TIMEOUT).await
+    egress().0.send(request("POST", &receiver.url("/hook"), "hi"), &Route::default(), TIMEOUT).await
 }
 
 /// What comes of a POST whose deadline comes when the receiver has it, and what it then sent has arrived.
 async fn answer_in_time(answer: Answer) -> Exchange {
     let (receiver, (egress, clock)) = (Receiver::start([answer]), egress());
-    let sending = egress.send(request("POST", &receiver.url("/hook"), "hi"), TIMEOUT);
+    let sending = egress.send(request("POST", &receiver.url("/hook"), "hi"), &Route::default(), TIMEOUT);
     let deadline = async {
         receiver.next().await;
         exchange_elsewhere().await;
@@ -68,7 +69,8 @@ fn assert_failed(exchange: Exchange, transport: Transport) {
 async fn requests_one_after_another_share_a_connection() {
     let (receiver, (egress, _)) = (Receiver::start([reply(200).body("ok"), reply(204)]), egress());
     for (path, status) in [("/a?b=c", 200), ("/d", 204), ("/e", 204)] {
-        let exchange = egress.send(request("POST", &receiver.url(path), "hi"), TIMEOUT).await;
+        let exchange =
+            egress.send(request("POST", &receiver.url(path), "hi"), &Route::default(), TIMEOUT).await;
         assert_eq!((&exchange.detail, replied(exchange.clone()).status), (&None, status));
         assert_eq!(receiver.next().await.path, path);
     }
@@ -80,7 +82,10 @@ async fn a_connection_that_the_receiver_closed_is_not_used_again() {
     let (receiver, (egress, _)) = (Receiver::start([reply(200).then(Then::Close), reply(200)]), egress());
     for path in ["/1", "/2"] {
         assert_eq!(
-            replied(egress.send(request("POST", &receiver.url(path), "hi"), TIMEOUT).await).status,
+            replied(
+                egress.send(request("POST", &receiver.url(path), "hi"), &Route::default(), TIMEOUT).await
+            )
+            .status,
             200
         );
         receiver.until("closed connection", |seen| seen.closed == 1).await;
@@ -103,7 +108,7 @@ async fn a_request_frames_its_body_and_nothing_where_there_is_none() {
     ] {
         let mut sent = request(method, &receiver.url("/"), body);
         sent.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
-        let answer = replied(egress.send(sent, TIMEOUT).await);
+        let answer = replied(egress.send(sent, &Route::default(), TIMEOUT).await);
         assert_eq!(answer.body, if method == "HEAD" { "" } else { method }.as_bytes());
         let received = receiver.next().await;
         assert_eq!((received.method.as_str(), received.header("content-length")), (method, length));
@@ -132,7 +137,8 @@ async fn reply_headers_that_are_no_text_are_left_out() {
 #[tokio::test]
 async fn of_an_endless_body_the_limit_is_read_and_the_connection_dropped() {
     let (receiver, (egress, _)) = (Receiver::start([endless_body()]), egress());
-    let answer = replied(egress.send(request("GET", &receiver.url("/"), ""), TIMEOUT).await);
+    let answer =
+        replied(egress.send(request("GET", &receiver.url("/"), ""), &Route::default(), TIMEOUT).await);
     assert_eq!((answer.status, answer.body.len()), (200, MAX_REPLY));
     receiver.until("closed connection", |seen| seen.closed == 1).await;
 }
@@ -159,7 +165,7 @@ async fn a_status_counts_though_its_body_breaks_off_or_is_late() {
 async fn a_reply_counts_though_the_request_was_not_read() {
     let receiver = Receiver::start([reply(413).body("too much").then(Then::HangBeforeBody)]);
     let sent = request("POST", &receiver.url("/"), vec![b'x'; 16 * 1024 * 1024]);
-    let answer = replied(egress().0.send(sent, TIMEOUT).await);
+    let answer = replied(egress().0.send(sent, &Route::default(), TIMEOUT).await);
     assert_eq!((answer.status, answer.body.as_slice()), (413, "too much".as_bytes()));
 }
 
@@ -193,7 +199,10 @@ async fn headers_without_end_are_cut_off_before_any_deadline() {
 async fn https_to_a_port_that_speaks_http_is_a_failure_of_tls() {
     let receiver = Receiver::start([reply(200)]);
     let url = receiver.url("/hook").replace("http", "https");
-    assert_failed(egress().0.send(request("POST", &url, "hi"), TIMEOUT).await, Transport::Tls);
+    assert_failed(
+        egress().0.send(request("POST", &url, "hi"), &Route::default(), TIMEOUT).await,
+        Transport::Tls,
+    );
     assert!(receiver.seen().requests.is_empty());
 }
 
@@ -201,7 +210,7 @@ async fn https_to_a_port_that_speaks_http_is_a_failure_of_tls() {
 async fn a_receiver_that_takes_nothing_is_left_at_the_deadline() {
     let (receiver, (egress, clock)) = (Receiver::start([hang_before_reading()]), egress());
     let sent = request("POST", &receiver.url("/hook"), vec![b'x'; 16 * 1024 * 1024]);
-    let sending = tokio::spawn(async move { egress.send(sent, TIMEOUT).await });
+    let sending = tokio::spawn(async move { egress.send(sent, &Route::default(), TIMEOUT).await });
     receiver.until("connection", |seen| seen.connections == 1).await;
     exchange_elsewhere().await;
     clock.advance(TIMEOUT);

@@ -24,8 +24,9 @@ use self::report::Problem;
 use self::server::ServerConfig;
 use self::settings::Catalog;
 pub(crate) use self::targets::Fingerprint;
-use self::targets::{Naming, Targets};
+use self::targets::{Collected, Naming, Targets};
 use crate::contract::{Diagnostic, Provider};
+use crate::egress::route::Route;
 use crate::environment::Environment;
 use crate::secrets::Secrets;
 
@@ -58,6 +59,8 @@ pub use self::report::Report;
 pub struct Config {
     pub(crate) guest_config: String,
     pub(crate) secrets: Secrets,
+    /// How the requests of a target leave, by its name.
+    pub(crate) routes: HashMap<String, Route>,
     pub(crate) alerts_to: Vec<String>,
     /// What changes with a target's settings, secrets and all, by its name.
     pub(crate) fingerprints: HashMap<String, Fingerprint>,
@@ -94,7 +97,7 @@ impl Config {
         let parts = Parts::prepare(&mut root, environment, &mut findings);
         findings.extend(problems.into_iter().filter(|problem| parts.concerns(problem)));
 
-        let mut targets = Targets::new(&catalog);
+        let mut targets = Targets::new(&catalog, source);
         let mut told = Map::new();
         if let Some(list) = root.get("targets") {
             told.insert(
@@ -139,9 +142,9 @@ impl Config {
         match findings.into_report(source) {
             Some(report) => Err(report),
             None => {
-                let fingerprints = targets.fingerprints();
-                let (secrets, alerts_to) = (targets.into_secrets(), alerts_to.unwrap_or_default());
-                Ok(Self { guest_config, secrets, alerts_to, fingerprints, server, queue })
+                let (Collected { secrets, routes, fingerprints }, alerts_to) =
+                    (targets.collected(), alerts_to.unwrap_or_default());
+                Ok(Self { guest_config, secrets, routes, alerts_to, fingerprints, server, queue })
             }
         }
     }
@@ -170,10 +173,16 @@ impl Config {
         self
     }
 
-    /// The secrets of all targets, and where each may go.
+    /// The secrets of all targets.
     #[must_use]
     pub fn secrets(&self) -> &Secrets {
         &self.secrets
+    }
+
+    /// How the requests of a target leave; `None` where there is no such target.
+    #[must_use]
+    pub fn route(&self, target: &str) -> Option<&Route> {
+        self.routes.get(target)
     }
 
     /// Where the server listens, and to whom.

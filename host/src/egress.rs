@@ -16,6 +16,7 @@
 pub mod assemble;
 mod dial;
 mod location;
+pub mod route;
 mod segments;
 
 use std::error::Error;
@@ -35,6 +36,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::RootCertStore;
 
 use self::dial::{Dialer, Undialed};
+use self::route::Route;
 use crate::clock::{Clock, Sleep};
 use crate::contract::{Outcome, Reply, Transport};
 
@@ -57,9 +59,9 @@ const MAX_DETAIL: usize = 200;
 
 /// What sends requests. There is one for real; a simulation brings another.
 pub trait Egress: Send + Sync + 'static {
-    /// Sends a request, which must have an absolute URL, and reads the reply. The timeout is for all of it,
-    /// from looking up the name to the last byte.
-    fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Exchanging<'_>;
+    /// Sends a request, which must have an absolute URL, on a target's way, and reads the reply. The timeout is for
+    /// all of it, from looking up the name to the last byte.
+    fn send(&self, request: http::Request<Bytes>, route: &Route, timeout: Duration) -> Exchanging<'_>;
 }
 
 /// An exchange under way; dropping it breaks it off.
@@ -132,7 +134,7 @@ impl HttpEgress {
 }
 
 impl Egress for HttpEgress {
-    fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Exchanging<'_> {
+    fn send(&self, request: http::Request<Bytes>, _route: &Route, timeout: Duration) -> Exchanging<'_> {
         Box::pin(self.exchange(request, timeout))
     }
 }
@@ -238,7 +240,7 @@ mod tests {
     /// Sends without a deadline that could end first, and trusting nobody.
     async fn failure_of(url: &str) -> (Transport, String) {
         let egress = HttpEgress::trusting(RootCertStore::empty(), Arc::new(ManualClock::at(0)));
-        match egress.send(request(url), Duration::from_secs(10)).await {
+        match egress.send(request(url), &Route::default(), Duration::from_secs(10)).await {
             Exchange { outcome: Outcome::Failed(transport), detail: Some(detail) } => (transport, detail),
             exchange => panic!("{exchange:?}"),
         }
@@ -284,7 +286,8 @@ mod tests {
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
             stream
         };
-        let (exchange, _) = tokio::join!(egress.send(request(&url), Duration::from_secs(10)), answer);
+        let (exchange, _) =
+            tokio::join!(egress.send(request(&url), &Route::default(), Duration::from_secs(10)), answer);
         assert_eq!(exchange.outcome, Outcome::Failed(Transport::Tls), "{:?}", exchange.detail);
     }
 
@@ -299,7 +302,8 @@ mod tests {
             clock.advance(Duration::from_secs(10));
             accepted
         };
-        let (exchange, _) = tokio::join!(egress.send(request(&url), Duration::from_secs(10)), deadline);
+        let (exchange, _) =
+            tokio::join!(egress.send(request(&url), &Route::default(), Duration::from_secs(10)), deadline);
         assert_eq!(exchange.outcome, Outcome::Failed(Transport::TimeoutBeforeSend), "{:?}", exchange.detail);
     }
 

@@ -1,13 +1,13 @@
-//! The values of a configuration's secrets, and where each may go.
+//! The values of a configuration's secrets.
 //!
 //! The guest knows a secret by its name. The value stays here, and leaves only in a request of the target
-//! that it was configured for, to an origin that this target may talk to.
+//! that it was configured for; where this target's requests may go is for [`crate::egress::route`] to say.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use url::{Origin, Url};
+use url::Url;
 
 use crate::contract::Escape;
 
@@ -29,7 +29,6 @@ pub struct Secrets {
 #[derive(Default)]
 struct Target {
     values: HashMap<String, SecretString>,
-    origins: Vec<Origin>,
     /// Every text that would give a value away, the longest first.
     traces: Vec<String>,
 }
@@ -46,25 +45,11 @@ impl Secrets {
         name
     }
 
-    /// Lets a target's secrets go to an origin.
-    pub fn allow(&mut self, target: &str, origin: Origin) {
-        let origins = &mut self.targets.entry(target.to_owned()).or_default().origins;
-        if !origins.contains(&origin) {
-            origins.push(origin);
-        }
-    }
-
     /// The value of a target's secret; `None` where this target has no secret of that name, whoever else
     /// has one.
     #[must_use]
     pub fn reveal(&self, target: &str, name: &str) -> Option<&str> {
         self.targets.get(target)?.values.get(name).map(ExposeSecret::expose_secret)
-    }
-
-    /// Whether a target's secrets may go to an origin.
-    #[must_use]
-    pub fn may_go_to(&self, target: &str, origin: &Origin) -> bool {
-        self.targets.get(target).is_some_and(|target| target.origins.contains(origin))
     }
 
     /// The text with every secret of a target blotted out: as it is, in any escape a request could have
@@ -173,7 +158,6 @@ mod tests {
     fn kept(value: &str) -> Secrets {
         let mut secrets = Secrets::default();
         assert_eq!(secrets.keep("phone", "token", value.into()), "phone/token");
-        secrets.allow("phone", Origin::Tuple("https".into(), url::Host::parse("ntfy.sh").unwrap(), 443));
         secrets
     }
 
@@ -182,17 +166,6 @@ mod tests {
         let secrets = kept("tk_canary");
         assert_eq!(secrets.reveal("phone", "phone/token"), Some("tk_canary"));
         assert_eq!(secrets.reveal("desk", "phone/token"), None);
-    }
-
-    #[test]
-    fn a_secret_goes_to_the_origins_of_its_target_only() {
-        let secrets = kept("tk_canary");
-        let origin = |url: &str| url::Url::parse(url).unwrap().origin();
-        assert!(secrets.may_go_to("phone", &origin("https://ntfy.sh/x")));
-        for other in ["http://ntfy.sh/x", "https://ntfy.sh:8443/", "https://evil.example/"] {
-            assert!(!secrets.may_go_to("phone", &origin(other)), "{other}");
-        }
-        assert!(!secrets.may_go_to("desk", &origin("https://ntfy.sh/x")));
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub(super) fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<Ex
         let requests = || {
             let requests = dispatcher.format(&decision.target, &notification, attempt, 0);
             let requests = requests.map_err(|fault| fault.to_string())??;
-            let mask = |request| masked(request, &decision.target, config.secrets());
+            let route = config.route(&decision.target).ok_or("the configuration has no such target")?;
+            let mask = |request| masked(request, &decision.target, config.secrets(), route);
             requests.iter().map(mask).collect::<Result<Vec<_>, _>>().map_err(|refusal| refusal.to_string())
         };
         let requests = if decision.choice == Choice::Send { requests() } else { Ok(Vec::new()) };

@@ -19,6 +19,7 @@ use super::report::Problem;
 use super::scalar::Scalar;
 use super::settings::Rules;
 use super::substitute::is_reference;
+use crate::egress::route::Route;
 use crate::secrets::Secrets;
 
 /// What the component is told in the place of a URL that is wrong, so that it has nothing to add.
@@ -27,6 +28,7 @@ const STAND_IN: &str = "https://stand-in.invalid/";
 /// The way through the settings of one target.
 pub struct References<'w, 't> {
     secrets: &'w mut Secrets,
+    route: &'w mut Route,
     findings: &'w mut Findings<'t>,
     target: &'w str,
     pointer: String,
@@ -36,8 +38,14 @@ pub struct References<'w, 't> {
 
 impl<'w, 't> References<'w, 't> {
     /// For the settings of a target that stands at a JSON pointer.
-    pub fn new(target: &'w str, at: &str, secrets: &'w mut Secrets, findings: &'w mut Findings<'t>) -> Self {
-        Self { secrets, findings, target, pointer: at.to_owned(), setting: String::new() }
+    pub fn new(
+        target: &'w str,
+        at: &str,
+        secrets: &'w mut Secrets,
+        route: &'w mut Route,
+        findings: &'w mut Findings<'t>,
+    ) -> Self {
+        Self { secrets, route, findings, target, pointer: at.to_owned(), setting: String::new() }
     }
 
     /// What the component is told of one setting.
@@ -120,14 +128,14 @@ impl<'w, 't> References<'w, 't> {
         !scalar.plain || self.findings.text().get(node.span.clone()).is_some_and(is_reference)
     }
 
-    /// Lets the target's secrets go where a URL points. Where it is none, that is noted.
+    /// Lets the target's requests go where a URL points. Where it is none, that is noted.
     fn allow(&mut self, node: &Node, url: &Scalar) -> bool {
         if self.findings.covers(&self.pointer) {
             return false;
         }
         match origin(&url.text) {
             Ok(origin) => {
-                self.secrets.allow(self.target, origin);
+                self.route.name(origin);
                 true
             }
             Err((problem, hint)) => {
@@ -167,6 +175,7 @@ mod tests {
     struct Read {
         told: Json,
         secrets: Secrets,
+        route: Route,
         report: String,
     }
 
@@ -182,15 +191,16 @@ mod tests {
         let rules = catalog.schema("post").unwrap().unwrap().rules();
         let text = format!("{{{settings}}}\n");
         let root = Document::parse(&text).unwrap().root;
-        let (mut secrets, mut findings) = (Secrets::default(), Findings::new(&text));
-        let mut references = References::new("a", "/targets/0", &mut secrets, &mut findings);
+        let (mut secrets, mut route, mut findings) =
+            (Secrets::default(), Route::default(), Findings::new(&text));
+        let mut references = References::new("a", "/targets/0", &mut secrets, &mut route, &mut findings);
         let entry =
             |e: &super::super::document::Entry| (e.key.clone(), references.entry(&e.key, &e.value, &rules));
         let told = Json::Object(root.entries().iter().map(entry).collect());
         findings.extend([Problem::at(0..1, "to see the line", "")]);
         let report = findings.into_report("f").map(|report| report.to_string()).unwrap_or_default();
         assert!(!format!("{report}{told}").contains("canary"), "{report}\n{told}");
-        Read { told, secrets, report }
+        Read { told, secrets, route, report }
     }
 
     #[test]
@@ -252,9 +262,9 @@ mod tests {
             let Read { told, report, .. } = read_one(&format!("url: '{url}'"));
             assert!(report.contains(words) && told["url"] == STAND_IN, "{url}: {report}");
         }
-        let Read { told, report, secrets } = read_one("hook: 'https://me:canary@example.com/canary'");
+        let Read { told, report, route, .. } = read_one("hook: 'https://me:canary@example.com/canary'");
         assert!(report.contains("user or a password") && report.contains("{hook: ***}"));
         assert_eq!(told["hook"], json!({"$secret": "a/hook"}));
-        assert!(!secrets.may_go_to("a", &url::Url::parse("https://example.com").unwrap().origin()));
+        assert!(!route.leads_to(&url::Url::parse("https://example.com").unwrap().origin()));
     }
 }

@@ -13,10 +13,11 @@ use sha2::{Digest, Sha256};
 
 use super::document::{Entry, Node, Value};
 use super::findings::Findings;
-use super::position::first_line;
+use super::position::{Lines, first_line};
 use super::references::References;
 use super::report::Problem;
 use super::settings::Catalog;
+use crate::egress::route::Route;
 use crate::secrets::Secrets;
 
 /// How a target without a name is called.
@@ -31,22 +32,33 @@ pub enum Naming {
 /// The targets of a configuration, while they are read.
 pub struct Targets<'c, 'p> {
     catalog: &'c Catalog<'p>,
+    /// What the file is called, for people.
+    source: &'c str,
     count: usize,
     names: BTreeSet<String>,
-    /// What changes with a target's settings.
-    fingerprints: HashMap<String, Fingerprint>,
-    secrets: Secrets,
+    collected: Collected,
     /// The secrets of targets without a name of their own. They are known by the same names, and belong to
     /// nobody: should the component take such a target, nothing is revealed to it.
     orphans: Secrets,
 }
 
+/// What the host keeps of targets.
+#[derive(Default)]
+pub struct Collected {
+    /// Their secrets.
+    pub secrets: Secrets,
+    /// How the requests of each leave, by its name.
+    pub routes: HashMap<String, Route>,
+    /// What changes with the settings of each, by its name.
+    pub fingerprints: HashMap<String, Fingerprint>,
+}
+
 impl<'c, 'p> Targets<'c, 'p> {
     /// No targets yet.
     #[must_use]
-    pub fn new(catalog: &'c Catalog<'p>) -> Self {
-        let (secrets, orphans) = (Secrets::default(), Secrets::default());
-        Self { catalog, count: 0, names: BTreeSet::new(), fingerprints: HashMap::new(), secrets, orphans }
+    pub fn new(catalog: &'c Catalog<'p>, source: &'c str) -> Self {
+        let (collected, orphans) = (Collected::default(), Secrets::default());
+        Self { catalog, source, count: 0, names: BTreeSet::new(), collected, orphans }
     }
 
     /// How many were read, good or bad.
@@ -66,16 +78,10 @@ impl<'c, 'p> Targets<'c, 'p> {
         self.names.iter().map(String::as_str)
     }
 
-    /// What changes with a target's settings, by its name.
+    /// What is kept of those that were read.
     #[must_use]
-    pub fn fingerprints(&self) -> HashMap<String, Fingerprint> {
-        self.fingerprints.clone()
-    }
-
-    /// The secrets of all targets that were read.
-    #[must_use]
-    pub fn into_secrets(self) -> Secrets {
-        self.secrets
+    pub fn collected(self) -> Collected {
+        self.collected
     }
 
     /// Reads the list of targets at a JSON pointer, and returns what the component is told of it. What is
@@ -117,6 +123,8 @@ impl<'c, 'p> Targets<'c, 'p> {
             findings.add(at, Problem::at(provider.span.clone(), problem, hint));
         }
 
+        let line = Lines::of(findings.text()).number(node.span.start);
+        let mut route = Route::of(format!("{}:{line}", self.source));
         let mut told = Map::new();
         if let Some(default) = default {
             told.insert("name".to_owned(), default.into());
@@ -126,9 +134,9 @@ impl<'c, 'p> Targets<'c, 'p> {
         told.extend(common.map(|entry| (entry.key.clone(), entry.value.to_json())));
         if let Some(schema) = schema.flatten() {
             let (name, rules) = (name.unwrap_or_default(), schema.rules());
-            let secrets = if is_own { &mut self.secrets } else { &mut self.orphans };
-            schema.origins.iter().for_each(|origin| secrets.allow(name, origin.clone()));
-            let mut references = References::new(name, at, secrets, findings);
+            let secrets = if is_own { &mut self.collected.secrets } else { &mut self.orphans };
+            schema.origins.iter().for_each(|origin| route.fix(origin.clone()));
+            let mut references = References::new(name, at, secrets, &mut route, findings);
             told.extend(
                 settings.into_iter().map(|e| (e.key.clone(), references.entry(&e.key, &e.value, &rules))),
             );
@@ -144,7 +152,8 @@ impl<'c, 'p> Targets<'c, 'p> {
         let told = Json::Object(told);
         if let Some(name) = name.filter(|_| is_own) {
             let fingerprint = Fingerprint::of(&node.to_json().to_string(), &told.to_string());
-            self.fingerprints.insert(name.to_owned(), fingerprint);
+            self.collected.fingerprints.insert(name.to_owned(), fingerprint);
+            self.collected.routes.insert(name.to_owned(), route);
         }
         told
     }
@@ -207,6 +216,7 @@ mod tests {
     struct Read {
         told: Json,
         secrets: Secrets,
+        routes: HashMap<String, Route>,
         report: String,
     }
 
@@ -223,11 +233,12 @@ mod tests {
         let text = format!("targets:\n{list}\n");
         let root = Document::parse(&text).unwrap().root;
         let mut findings = Findings::new(&text);
-        let mut targets = Targets::new(&catalog);
+        let mut targets = Targets::new(&catalog, "f");
         let told = targets.read(root.get("targets").unwrap(), "/targets", naming, &mut findings);
         let report = findings.into_report("f").map(|report| report.to_string()).unwrap_or_default();
         assert!(!format!("{report}{told}").contains("canary"), "{report}\n{told}");
-        Read { told, secrets: targets.into_secrets(), report }
+        let Collected { secrets, routes, .. } = targets.collected();
+        Read { told, secrets, routes, report }
     }
 
     fn one(settings: &str) -> Read {
@@ -236,10 +247,12 @@ mod tests {
 
     #[test]
     fn a_target_may_go_where_its_urls_and_its_provider_point() {
-        let secrets = one("url: 'https://One.example/x', mirrors: ['http://two.example:81'], \
+        let route = &one("url: 'https://One.example/x', mirrors: ['http://two.example:81'], \
              hook: 'https://canary.example'")
-        .secrets;
-        let may = |url: &str| secrets.may_go_to("a", &Url::parse(url).unwrap().origin());
+        .routes["a"];
+        let origin = |url: &str| Url::parse(url).unwrap().origin();
+        let may = |url: &str| route.leads_to(&origin(url));
+        assert!(!route.names(&origin("https://fixed.example:8443")) && route.place() == "f:2");
         for url in [
             "https://one.example",
             "http://two.example:81",
@@ -286,7 +299,7 @@ mod tests {
         let read =
             read(&(target("canary1", "one.example") + &target("canary2", "two.example")), Naming::Required);
         assert_eq!(read.secrets.reveal("a", "a/token"), Some("canary1"));
-        assert!(!read.secrets.may_go_to("a", &Url::parse("https://two.example").unwrap().origin()));
+        assert!(!read.routes["a"].leads_to(&Url::parse("https://two.example").unwrap().origin()));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::contract::{Attempt, Notification, Outcome, Request, Target};
 use crate::crash;
 use crate::egress::Egress;
 use crate::egress::assemble::{Refusal, assemble};
+use crate::egress::route::Route;
 use crate::secrets::Secrets;
 use crate::store::StoreError;
 
@@ -49,6 +50,8 @@ pub(crate) struct Setup {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) secrets: Secrets,
+    /// How the requests of a target leave, by its name.
+    pub(crate) routes: HashMap<String, Route>,
     /// In the order of the configuration.
     pub(crate) targets: Vec<Target>,
     /// Which targets are told when deliveries to another one die.
@@ -73,10 +76,10 @@ impl Setup {
     ///
     /// Where the guest breaks off, or refuses now what it accepted.
     pub(crate) fn of(brain: &Brain, config: Config, egress: Arc<dyn Egress>) -> Result<Self, Fault> {
-        let Config { guest_config, secrets, alerts_to, fingerprints, .. } = config;
+        let Config { guest_config, secrets, routes, alerts_to, fingerprints, .. } = config;
         let dispatcher = brain.dispatcher(&guest_config)?;
         let targets = dispatcher.targets()?;
-        Ok(Self { dispatcher, egress, secrets, targets, alerts_to, fingerprints })
+        Ok(Self { dispatcher, egress, secrets, routes, targets, alerts_to, fingerprints })
     }
 
     /// Sends the next request of a delivery.
@@ -95,14 +98,18 @@ impl Setup {
         };
         let timeout =
             Duration::from_millis(request.timeout).clamp(Duration::from_millis(1), LONGEST_EXCHANGE);
-        let request = match assemble(request, target, &self.secrets) {
+        // Only a component can make up a target that the configuration does not have.
+        let Some(route) = self.routes.get(&**target) else {
+            return Attempted::Broken("it described a request of a target that there is not".to_owned());
+        };
+        let request = match assemble(request, target, &self.secrets, route) {
             Ok(request) => request,
             Err(Refusal::Egress(reason)) => return Attempted::Refused(format!("egress-denied: {reason}")),
             Err(Refusal::Invalid(what)) => return Attempted::Broken(what),
         };
         let derived = derived(&request);
         crash::at("before-send");
-        let exchange = self.egress.send(request, timeout).await;
+        let exchange = self.egress.send(request, route, timeout).await;
         crash::at("after-reply");
         if let Some(detail) = exchange.detail {
             tracing::debug!(id = %notification.id, %target, detail, "the exchange broke off");

@@ -4,7 +4,7 @@
 //! held against the grammar of HTTP, this host's limits and the origins of the target. It refuses to know
 //! providers, connections and time: the same description gives the same bytes.
 //!
-//! Guarantees: what it returns is a valid request; a secret leaves only for an origin of its own target; no
+//! Guarantees: what it returns is a valid request to an origin of its own target, with secrets of that target only; no
 //! text made for people, be it a [`Refusal`] or a [`MaskedRequest`], holds a secret. The request itself does,
 //! in its URL and body too: never print one.
 
@@ -15,6 +15,7 @@ use http::header::{
 use http::{Method, Uri};
 
 use super::location::locate;
+use super::route::Route;
 use super::segments::{Part, Scribe, Written};
 use crate::contract::Request;
 use crate::secrets::{MASK, Secrets};
@@ -50,9 +51,9 @@ pub enum Refusal {
     /// A defect of the provider, or a setting that it passed on unread.
     #[error("invalid request: {0}")]
     Invalid(String),
-    /// The target's secrets may not go there.
+    /// The target's requests may not go there.
     ///
-    /// Mend the target's URL, or the provider that sends elsewhere.
+    /// Mend the target's URL, or the provider that sends elsewhere; or allow it (`allow_hosts`).
     #[error("not allowed: {0}")]
     Egress(String),
 }
@@ -84,24 +85,31 @@ pub struct MaskedRequest {
 /// - `request-body` anywhere but in the message of an HMAC,
 /// - anything over its limit.
 ///
-/// [`Refusal::Egress`] if a secret was used and the URL's origin is none that the target may talk to.
-pub fn assemble(request: &Request, target: &str, secrets: &Secrets) -> Result<http::Request<Bytes>, Refusal> {
+/// [`Refusal::Egress`] if the URL's origin is none that the target's way leads to.
+pub fn assemble(
+    request: &Request,
+    target: &str,
+    secrets: &Secrets,
+    route: &Route,
+) -> Result<http::Request<Bytes>, Refusal> {
     let Some(method) = METHODS.into_iter().find(|method| *method == request.method.as_str()) else {
         return invalid("the method is none of GET, POST, PUT, PATCH, DELETE and HEAD");
     };
     let draft = Draft::new(request, Scribe { target, secrets, masks: false })?;
     let url = locate(&draft.url.text, &request.query)?;
-    if draft.holds_secret() && !secrets.may_go_to(target, &url.origin()) {
+    if !route.leads_to(&url.origin()) {
         // The guest may have made a secret part of the host's name: shown is what the mask leaves of it.
         let masked = Draft::new(request, Scribe { target, secrets, masks: true })?;
-        let origin = match locate(&masked.url.text, &[]) {
-            Ok(shown) if shown.origin() == url.origin() => shown.origin().ascii_serialization(),
-            _ => "an origin that has a secret in its name".to_owned(),
-        };
-        return Err(Refusal::Egress(format!(
-            "the secrets of target `{target}` may not go to {origin}; they go to the origin of the target's own \
-             URL or of its service, so mend that URL if this origin is right"
-        )));
+        return Err(Refusal::Egress(match locate(&masked.url.text, &[]) {
+            Ok(shown) if shown.origin() == url.origin() => {
+                let (origin, place) = (shown.origin().ascii_serialization(), route.place());
+                format!(
+                    "target `{target}` ({place}) may not send to {origin}; if that is right, add to this target: \
+                     allow_hosts: [\"{origin}\"]"
+                )
+            }
+            _ => format!("target `{target}` may not send to an origin that has a secret in its name"),
+        }));
     }
     let Ok(uri) = Uri::try_from(String::from(url)) else {
         return invalid("the URL has a character that must be percent-encoded");
@@ -128,8 +136,13 @@ pub fn assemble(request: &Request, target: &str, secrets: &Secrets) -> Result<ht
 /// # Errors
 ///
 /// Those of [`assemble`]: what would not be sent is not shown as if it were.
-pub fn masked(request: &Request, target: &str, secrets: &Secrets) -> Result<MaskedRequest, Refusal> {
-    assemble(request, target, secrets)?;
+pub fn masked(
+    request: &Request,
+    target: &str,
+    secrets: &Secrets,
+    route: &Route,
+) -> Result<MaskedRequest, Refusal> {
+    assemble(request, target, secrets, route)?;
     let draft = Draft::new(request, Scribe { target, secrets, masks: true })?;
     // A mask can make a URL unreadable, in the place of a port for one.
     let url = locate(&draft.url.text, &request.query).map_or_else(|_| MASK.to_owned(), String::from);
@@ -173,10 +186,6 @@ impl Draft {
         }
         Ok(Self { url, headers, body })
     }
-
-    fn holds_secret(&self) -> bool {
-        self.url.secret || self.body.secret || self.headers.iter().any(|(_, value)| value.secret)
-    }
 }
 
 pub(super) fn invalid<T>(problem: impl Into<String>) -> Result<T, Refusal> {
@@ -192,14 +201,22 @@ mod tests {
 
     const CANARY: &str = "tk_canary";
 
-    /// Target `phone` has `phone/token` and `phone/url` and may talk to ntfy.sh; target `desk` has a secret too.
+    /// Target `phone` has `phone/token` and `phone/url`; target `desk` has a secret too.
     fn secrets(token: &str) -> Secrets {
         let mut secrets = Secrets::default();
         secrets.keep("phone", "token", token.into());
         secrets.keep("phone", "url", "https://ntfy.sh/canary?a=canary".into());
         secrets.keep("desk", "token", CANARY.into());
-        secrets.allow("phone", Url::parse("https://ntfy.sh").unwrap().origin());
         secrets
+    }
+
+    /// To ntfy.sh, and to the host `a`.
+    fn route() -> Route {
+        let mut route = Route::of("nuncio.yml:7".into());
+        for url in ["https://ntfy.sh", "http://a"] {
+            route.name(Url::parse(url).unwrap().origin());
+        }
+        route
     }
 
     fn text(text: &str) -> Segment {
@@ -226,34 +243,37 @@ mod tests {
     }
 
     fn url_of(request: &Request) -> Result<String, Refusal> {
-        Ok(assemble(request, "phone", &secrets(CANARY))?.uri().to_string())
+        Ok(assemble(request, "phone", &secrets(CANARY), &route())?.uri().to_string())
     }
 
     #[track_caller]
     fn assert_invalid(request: &Request, problem: &str) {
-        let refusal = assemble(request, "phone", &secrets("tk_canary\r\n")).unwrap_err();
+        let refusal = assemble(request, "phone", &secrets("tk_canary\r\n"), &route()).unwrap_err();
         assert!(matches!(&refusal, Refusal::Invalid(text) if text.contains(problem)), "{refusal}");
         assert!(!format!("{refusal:?}").contains("canary"), "{refusal:?}");
-        assert_eq!(masked(request, "phone", &secrets("tk_canary\r\n")), Err(refusal));
+        assert_eq!(masked(request, "phone", &secrets("tk_canary\r\n"), &route()), Err(refusal));
     }
 
     #[track_caller]
     fn assert_not_allowed(request: &Request, origin: &str) {
-        let refusal = assemble(request, "phone", &secrets(CANARY)).unwrap_err();
+        let refusal = assemble(request, "phone", &secrets(CANARY), &route()).unwrap_err();
         assert!(matches!(&refusal, Refusal::Egress(text) if text.contains(origin)), "{refusal}");
         assert!(refusal.to_string().contains("`phone`") && !format!("{refusal:?}").contains("canary"));
     }
 
     #[test]
     fn a_request_has_its_parts_and_the_name_of_the_host() {
-        let sent = assemble(&authorized("https://ntfy.sh/x"), "phone", &secrets(CANARY)).unwrap();
+        let sent = assemble(&authorized("https://ntfy.sh/x"), "phone", &secrets(CANARY), &route()).unwrap();
         assert_eq!((sent.method(), sent.uri().to_string().as_str()), (&Method::POST, "https://ntfy.sh/x"));
         assert_eq!(sent.headers()["authorization"], "Bearer tk_canary");
         assert_eq!(sent.headers()["user-agent"], NUNCIO);
         assert_eq!(sent.body(), "hi");
         assert!(!format!("{:?}", sent.headers()).contains("canary"));
         let named = Request { headers: vec![header("User-Agent", vec![text("me")])], ..post("http://a/") };
-        assert_eq!(assemble(&named, "phone", &secrets(CANARY)).unwrap().headers()["user-agent"], "me");
+        assert_eq!(
+            assemble(&named, "phone", &secrets(CANARY), &route()).unwrap().headers()["user-agent"],
+            "me"
+        );
     }
 
     #[test]
@@ -261,7 +281,10 @@ mod tests {
         let query = vec![Parameter { name: "b".into(), value: "c d".into() }];
         let request = Request { url: vec![secret("phone/url")], query, ..post("") };
         assert_eq!(url_of(&request).unwrap(), "https://ntfy.sh/canary?a=canary&b=c%20d");
-        assert_eq!(masked(&request, "phone", &secrets(CANARY)).unwrap().url, "https://ntfy.sh/***?b=c%20d");
+        assert_eq!(
+            masked(&request, "phone", &secrets(CANARY), &route()).unwrap().url,
+            "https://ntfy.sh/***?b=c%20d"
+        );
     }
 
     #[test]
@@ -302,14 +325,20 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_goes_nowhere_else_and_neither_does_a_signature() {
+    fn a_request_goes_nowhere_else_whatever_it_holds() {
         assert_not_allowed(&authorized("https://evil.example/x"), "https://evil.example;");
         assert_not_allowed(&authorized("http://ntfy.sh/x"), "http://ntfy.sh;");
         let key = vec![Atom::Secret("phone/token".into())];
         let signed = Hmac { key, key_is_base64: false, message: vec![], hex: true };
         let body = vec![Segment::HmacSha256(signed)];
         assert_not_allowed(&Request { body, ..post("https://evil.example/") }, "https://evil.example;");
-        assert!(url_of(&post("https://evil.example/")).is_ok(), "without a secret");
+        assert_not_allowed(&post("https://evil.example/"), "https://evil.example;");
+        let refusal = assemble(&post("http://b:8080/x"), "phone", &secrets(CANARY), &route()).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "not allowed: target `phone` (nuncio.yml:7) may not send to http://b:8080; if that is right, add to this \
+             target: allow_hosts: [\"http://b:8080\"]"
+        );
     }
 
     #[test]
@@ -335,7 +364,7 @@ mod tests {
             body: vec![text("{\"token\":\""), secret("phone/token"), text("\"}")],
             ..post("")
         };
-        let seen = masked(&request, "phone", &secrets(CANARY)).unwrap();
+        let seen = masked(&request, "phone", &secrets(CANARY), &route()).unwrap();
         assert_eq!((seen.method.as_str(), seen.url.as_str()), ("POST", "https://ntfy.sh/***/x?a=b%20c"));
         let headers = [
             ("authorization", "Basic ***"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nuncio::clock::{Clock, ManualClock, UnixMs};
 use nuncio::contract::{Outcome, Reply, Transport};
+use nuncio::egress::route::Route;
 use nuncio::egress::{Egress, Exchange, Exchanging};
 use rand::RngExt;
 use rand::rngs::StdRng;
@@ -120,7 +121,7 @@ impl Endpoints {
 }
 
 impl Egress for Endpoints {
-    fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Exchanging<'_> {
+    fn send(&self, request: http::Request<Bytes>, _: &Route, timeout: Duration) -> Exchanging<'_> {
         let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         Box::pin(self.exchange(request, timeout))
     }

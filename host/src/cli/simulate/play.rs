@@ -12,6 +12,7 @@ use nuncio::brain::Brain;
 use nuncio::clock::{Clock, ManualClock, UnixMs};
 use nuncio::config::Config;
 use nuncio::contract::{Body, Breaker, Endpoint, Notification};
+use nuncio::egress::route::Route;
 use nuncio::egress::{Egress, Exchanging};
 use nuncio::store::{Entry, LARGEST_PAGE, MemoryStore, Query, State};
 use nuncio::{NotifyError, Nuncio, Ticket};
@@ -107,8 +108,8 @@ struct Looks {
 struct Way(Arc<Endpoints>);
 
 impl Egress for Way {
-    fn send(&self, request: http::Request<bytes::Bytes>, timeout: Duration) -> Exchanging<'_> {
-        self.0.send(request, timeout)
+    fn send(&self, request: http::Request<bytes::Bytes>, route: &Route, timeout: Duration) -> Exchanging<'_> {
+        self.0.send(request, route, timeout)
     }
 }
 

@@ -1,0 +1,80 @@
+//! Where the requests of one target may go, and how.
+//!
+//! Decides nothing that the configuration did not say: it is the configuration's word on one target, in the
+//! form in which [`super::assemble`] asks whether a request may leave and [`super::HttpEgress`] how. It does not
+//! know requests or secrets.
+
+use url::Origin;
+
+/// The way of one target's requests.
+#[derive(Clone, Debug, Default)]
+pub struct Route {
+    /// Where the target stands in the configuration, for people: `nuncio.yml:12`.
+    place: String,
+    named: Vec<Origin>,
+    fixed: Vec<Origin>,
+}
+
+impl Route {
+    /// A way that leads nowhere yet, of the target that stands at a place in the configuration.
+    #[must_use]
+    pub fn of(place: String) -> Self {
+        Self { place, ..Self::default() }
+    }
+
+    /// Lets requests go to an origin that the configuration itself names; its host may be on this machine or on a
+    /// private network.
+    pub fn name(&mut self, origin: Origin) {
+        if !self.named.contains(&origin) {
+            self.named.push(origin);
+        }
+    }
+
+    /// Lets requests go to an origin of the target's service, which is on the internet.
+    pub fn fix(&mut self, origin: Origin) {
+        if !self.fixed.contains(&origin) {
+            self.fixed.push(origin);
+        }
+    }
+
+    /// Whether requests may go to an origin.
+    #[must_use]
+    pub fn leads_to(&self, origin: &Origin) -> bool {
+        self.names(origin) || self.fixed.contains(origin)
+    }
+
+    /// Whether the configuration itself names an origin.
+    #[must_use]
+    pub fn names(&self, origin: &Origin) -> bool {
+        self.named.contains(origin)
+    }
+
+    /// Where the target stands in the configuration.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+
+    #[test]
+    fn requests_go_to_the_scheme_host_and_port_that_were_let_and_nowhere_else() {
+        let origin = |url: &str| Url::parse(url).unwrap().origin();
+        let mut route = Route::of("nuncio.yml:3".to_owned());
+        route.name(origin("https://ntfy.sh/a"));
+        route.fix(origin("https://api.example:8443"));
+        assert!(route.leads_to(&origin("https://ntfy.sh/x")) && route.names(&origin("https://NTFY.sh")));
+        assert!(route.leads_to(&origin("https://api.example:8443")));
+        assert!(!route.names(&origin("https://api.example:8443")), "a service's own is no private host");
+        for other in
+            ["http://ntfy.sh/x", "https://ntfy.sh:8443/", "https://evil.example/", "https://api.example"]
+        {
+            assert!(!route.leads_to(&origin(other)), "{other}");
+        }
+    }
+}

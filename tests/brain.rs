@@ -59,7 +59,8 @@ fn rogue() -> Brain {
 fn target(mode: &str, receiver: &Receiver) -> String {
     let (url, until) = (receiver.url("/"), BEGINNING + 5);
     format!(
-        "  - {{name: {mode}, provider: rogue, mode: {mode}, url: \"{url}\", token: tk_canary, until: {until}}}\n"
+        "  - {{name: {mode}, provider: rogue, mode: {mode}, url: \"{url}\", token: tk_canary, until: {until}, \
+         allow_hosts: \"{url}\"}}\n"
     )
 }
 

@@ -72,6 +72,7 @@ struct Inner {
     engine: Engine,
     pre: NotifierPre<Bounds>,
     ticker: deadline::Ticker,
+    is_embedded: bool,
 }
 
 /// What an instance may take.
@@ -108,6 +109,7 @@ impl Brain {
             return Err(BrainError::NotABrain(format!("it is larger than {} MiB", LARGEST_COMPONENT >> 20)));
         }
         let not_a_brain = |error: wasmtime::Error| BrainError::NotABrain(format!("{error:#}"));
+        let is_embedded = component == EMBEDDED;
         let mut config = Config::new();
         config.epoch_interruption(true).max_wasm_stack(512 << 10);
         let engine = Engine::new(&config).map_err(not_a_brain)?;
@@ -128,7 +130,7 @@ impl Brain {
         }
         let pre = linker.instantiate_pre(&component).and_then(NotifierPre::new).map_err(not_a_brain)?;
         let ticker = deadline::Ticker::start(&engine).map_err(BrainError::Watch)?;
-        Ok(Self { inner: Arc::new(Inner { engine, pre, ticker }) })
+        Ok(Self { inner: Arc::new(Inner { engine, pre, ticker, is_embedded }) })
     }
 
     /// What this brain knows how to talk to.
@@ -141,6 +143,18 @@ impl Brain {
         self.bounded(&mut store, CALL_DEADLINE, |store| {
             bindings.nuncio_dispatch_catalog().call_providers(store)
         })
+    }
+
+    /// What the embedded component says about itself; `None` where this brain is that one.
+    ///
+    /// # Errors
+    ///
+    /// Where the embedded component cannot be used, which is a defect.
+    pub fn embedded_providers(&self) -> Result<Option<Vec<Provider>>, BrainError> {
+        if self.inner.is_embedded {
+            return Ok(None);
+        }
+        Ok(Some(Self::new(EMBEDDED)?.providers()?))
     }
 
     /// Reads the JSON form of a notification.

@@ -12,7 +12,8 @@
 //!            └────────────┴───────────────┴────────────────┴─▶ findings ─▶ Report
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -25,6 +26,7 @@ use self::server::ServerConfig;
 use self::settings::Catalog;
 pub(crate) use self::targets::Fingerprint;
 use self::targets::{Collected, Naming, Targets};
+use self::vault::Vault;
 use crate::contract::{Diagnostic, Provider};
 use crate::egress::route::Route;
 use crate::environment::Environment;
@@ -42,6 +44,7 @@ mod position;
 pub mod queue;
 mod references;
 pub mod report;
+mod routes;
 pub mod scalar;
 pub mod server;
 mod settings;
@@ -51,6 +54,7 @@ mod syntax;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod vault;
 
 pub use self::report::Report;
 
@@ -66,35 +70,47 @@ pub struct Config {
     pub(crate) fingerprints: HashMap<String, Fingerprint>,
     server: ServerConfig,
     queue: QueueConfig,
+    files: BTreeSet<PathBuf>,
+}
+
+/// The component that a configuration is for.
+pub struct Component<'a> {
+    /// What it says about itself.
+    pub providers: &'a [Provider],
+    /// What the embedded component says about itself, where this is another one. It is not trusted then: what the
+    /// embedded one keeps secret is kept from it, and its requests go only where `allow_hosts` says.
+    pub embedded: Option<&'a [Provider]>,
+    /// Asks it to check the JSON that it would be given.
+    pub open: &'a dyn Fn(&str) -> Result<(), Vec<Diagnostic>>,
 }
 
 impl Config {
     /// Reads a configuration in YAML.
     ///
-    /// `source` names it in reports. `providers` is what the component says about itself, and `open` asks it
-    /// to check the JSON that it would be given.
+    /// `source` names it in reports; paths in it are from the folder of this path on.
     ///
-    /// A file with `providers` may be GoDoxy's: there only `targets`, `retry`, `server`, `queue`,
-    /// `alerts_to` and `providers.notification` are looked at, and everything else may be anything.
+    /// A file with `providers` may be GoDoxy's: there only what a file of Nuncio's own has and
+    /// `providers.notification` are looked at, and everything else may be anything.
     ///
     /// # Errors
     ///
     /// Everything that is wrong: with the YAML (a syntax error stands alone), with variables that are not
-    /// set, with the host's own settings and URLs, and what the component says. Where the host and the
+    /// set, with secrets that cannot be read or stand where they would not be kept, with the host's own settings and URLs, and what the component says. Where the host and the
     /// component complain about the same value, the host's word stands.
     pub fn read(
         source: &str,
         text: &str,
         environment: &dyn Environment,
-        providers: &[Provider],
-        open: &dyn Fn(&str) -> Result<(), Vec<Diagnostic>>,
+        component: &Component<'_>,
     ) -> Result<Self, Report> {
-        let catalog = Catalog::new(providers);
+        let Component { providers, embedded, open } = component;
+        let catalog = Catalog::new(providers, *embedded);
         let Document { mut root, problems } =
             Document::parse(text).map_err(|problem| unread(source, text, problem, &catalog))?;
         let mut findings = Findings::new(text);
 
-        let parts = Parts::prepare(&mut root, environment, &mut findings);
+        let mut vault = Vault::new(source, environment);
+        let parts = Parts::prepare(&mut root, &mut vault, &mut findings);
         findings.extend(problems.into_iter().filter(|problem| parts.concerns(problem)));
 
         let mut targets = Targets::new(&catalog, source);
@@ -102,22 +118,24 @@ impl Config {
         if let Some(list) = root.get("targets") {
             told.insert(
                 "targets".to_owned(),
-                targets.read(list, "/targets", Naming::Required, &mut findings),
+                targets.read(list, "/targets", Naming::Required, &mut vault, &mut findings),
             );
         }
         if let Some(retry) = root.get("retry").filter(|retry| !retry.is_null()) {
             told.insert("retry".to_owned(), retry.to_json());
         }
         if let Some(list) = root.get("providers").and_then(|providers| providers.get("notification")) {
-            let list = targets.read(list, NOTIFICATION, Naming::AfterProvider, &mut findings);
+            let list = targets.read(list, NOTIFICATION, Naming::AfterProvider, &mut vault, &mut findings);
             told.insert("providers".to_owned(), json!({ "notification": list }));
         }
         // What is wrong otherwise is most likely why there is none.
         if targets.count() == 0 && findings.is_empty() {
             parts::refuse_nothing(&root, providers, &mut findings);
         }
-        let server =
-            root.get("server").map(|server| ServerConfig::read(server, &mut findings)).unwrap_or_default();
+        let server = root
+            .get("server")
+            .map(|server| ServerConfig::read(server, &mut vault, &mut findings))
+            .unwrap_or_default();
         let queue =
             root.get("queue").map(|queue| QueueConfig::read(queue, &mut findings)).unwrap_or_default();
         let alerts_to = root.get("alerts_to").map(|list| alerts::read(list, &targets, &mut findings));
@@ -144,7 +162,8 @@ impl Config {
             None => {
                 let (Collected { secrets, routes, fingerprints }, alerts_to) =
                     (targets.collected(), alerts_to.unwrap_or_default());
-                Ok(Self { guest_config, secrets, routes, alerts_to, fingerprints, server, queue })
+                let files = vault.into_files();
+                Ok(Self { guest_config, secrets, routes, alerts_to, fingerprints, server, queue, files })
             }
         }
     }
@@ -183,6 +202,12 @@ impl Config {
     #[must_use]
     pub fn route(&self, target: &str) -> Option<&Route> {
         self.routes.get(target)
+    }
+
+    /// The files that it was read from beside its own, or would be if they were there: secrets and certificates. When
+    /// one of them changes it is to be read anew.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(PathBuf::as_path)
     }
 
     /// Where the server listens, and to whom.

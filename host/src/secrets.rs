@@ -52,6 +52,15 @@ impl Secrets {
         self.targets.get(target)?.values.get(name).map(ExposeSecret::expose_secret)
     }
 
+    /// A target's secrets, each with its name, sorted: what changes when one of them does.
+    #[must_use]
+    pub(crate) fn of(&self, target: &str) -> Vec<(&str, &str)> {
+        let values = self.targets.get(target).into_iter().flat_map(|target| &target.values);
+        let mut values: Vec<_> = values.map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+        values.sort_unstable();
+        values
+    }
+
     /// The text with every secret of a target blotted out: as it is, in any escape a request could have
     /// carried it in, and, of a secret URL, its path and what identifies it in the path. `derived` is what a
     /// request carried that was computed from secrets. Values of fewer than 4 bytes stay.

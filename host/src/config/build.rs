@@ -140,7 +140,7 @@ impl<'t> Builder<'t> {
                     None => style == ScalarStyle::Plain,
                     Some(suffix) => matches!(suffix, "null" | "bool" | "int" | "float"),
                 };
-                let scalar = Scalar { text: text.into_owned(), plain };
+                let scalar = Scalar { text: text.into_owned(), plain, secret: false };
                 self.charge(weight(&scalar.text), &range)?;
                 let node = Node { span: range.clone(), value: Value::Scalar(scalar) };
                 self.remember(anchor, &node)?;

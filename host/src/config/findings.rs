@@ -1,19 +1,30 @@
 //! What was found wrong so far.
 //!
 //! It decides who is heard: the stages of reading a configuration run one after the other, and a place that
-//! one has complained about is not complained about again by a later one, which saw only a stand-in.
+//! one has complained about is not complained about again by a later one, which saw only a stand-in. And it knows
+//! which places keep a secret: one that stands anywhere else is a problem.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
+use super::document::{Node, Value};
+use super::pointer;
+use super::position::first_line;
 use super::report::{Problem, Report};
 use super::substitute::is_reference;
+
+/// The problem with a secret in a place that does not keep it, and what to do.
+pub const NOT_KEPT: (&str, &str) = (
+    "a secret stands here, where it would not be kept",
+    "use it in a setting that is kept secret; `nuncio providers NAME` says which are",
+);
 
 /// The problems of one configuration, and what a report on them must not show.
 pub struct Findings<'t> {
     text: &'t str,
     problems: Vec<Problem>,
     places: HashSet<String>,
+    keeping: HashSet<String>,
     masked: Vec<Range<usize>>,
 }
 
@@ -21,7 +32,13 @@ impl<'t> Findings<'t> {
     /// Nothing wrong yet with a text.
     #[must_use]
     pub fn new(text: &'t str) -> Self {
-        Self { text, problems: Vec::new(), places: HashSet::new(), masked: Vec::new() }
+        Self {
+            text,
+            problems: Vec::new(),
+            places: HashSet::new(),
+            keeping: HashSet::new(),
+            masked: Vec::new(),
+        }
     }
 
     /// The text.
@@ -57,6 +74,37 @@ impl<'t> Findings<'t> {
     pub fn covers(&self, pointer: &str) -> bool {
         let ends = pointer.match_indices('/').map(|(end, _)| end).filter(|end| *end > 0);
         ends.filter_map(|end| pointer.get(..end)).chain([pointer]).any(|place| self.places.contains(place))
+    }
+
+    /// Notes that a place keeps what stands there as a secret.
+    pub fn keep(&mut self, pointer: &str) {
+        self.keeping.insert(pointer.to_owned());
+    }
+
+    /// Notes a problem for every secret in a node that no place keeps: whoever reads it there would tell it.
+    pub fn refuse_secrets(&mut self, node: &Node, at: &mut String) {
+        match &node.value {
+            Value::Scalar(scalar) => {
+                if scalar.secret && !self.keeping.contains(at.as_str()) && !self.covers(at) {
+                    let span = first_line(self.text, node.span.clone());
+                    self.add(at, Problem::at(span, NOT_KEPT.0, NOT_KEPT.1));
+                }
+            }
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let length = pointer::push(at, &index.to_string());
+                    self.refuse_secrets(item, at);
+                    at.truncate(length);
+                }
+            }
+            Value::Map(entries) => {
+                for entry in entries {
+                    let length = pointer::push(at, &entry.key);
+                    self.refuse_secrets(&entry.value, at);
+                    at.truncate(length);
+                }
+            }
+        }
     }
 
     /// Keeps a part of the text out of every report. One reference to a variable stays: it tells nothing.

@@ -11,15 +11,26 @@ use super::document::{Entry, Node, Value};
 use super::findings::Findings;
 use super::report::Problem;
 use super::substitute::Substitution;
+use super::vault::Vault;
 use super::{pointer, spelling};
 use crate::contract::{Place, Provider};
-use crate::environment::Environment;
 
 /// The keys of a file of Nuncio's own, and the one that it shares with GoDoxy's.
-const KEYS: [&str; 6] = ["targets", "retry", "server", "queue", "alerts_to", "providers"];
+const KEYS: [&str; 9] =
+    ["targets", "retry", "server", "queue", "alerts_to", "secrets", "secrets_dir", "proxy", "providers"];
 
-/// All that is read, as JSON pointers.
-const READ: [&str; 6] = ["/targets", "/retry", "/server", "/queue", "/alerts_to", NOTIFICATION];
+/// All that is read, as JSON pointers, the first first: what others refer to.
+const READ: [&str; 9] =
+    [SECRETS, SECRETS_DIR, "/targets", NOTIFICATION, "/server", "/proxy", "/retry", "/queue", "/alerts_to"];
+
+/// Where secrets are given.
+const SECRETS: &str = "/secrets";
+
+/// Where a folder of secrets is named.
+const SECRETS_DIR: &str = "/secrets_dir";
+
+/// The parts in which a place can keep a secret.
+const KEEPING: [&str; 4] = ["/targets", NOTIFICATION, "/server", "/proxy"];
 
 /// The part of `providers` that is read; all others are GoDoxy's.
 pub const NOTIFICATION: &str = "/providers/notification";
@@ -34,18 +45,28 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Substitutes variables in what is read, and hides what is not.
+    /// Takes in the secrets that are given, substitutes variables and secrets in what is read, and hides what is
+    /// not.
     #[must_use]
-    pub fn prepare(root: &mut Node, environment: &dyn Environment, findings: &mut Findings<'_>) -> Self {
+    pub fn prepare(root: &mut Node, vault: &mut Vault<'_>, findings: &mut Findings<'_>) -> Self {
         let is_shared = root.get("providers").is_some();
-        let mut substitution = Substitution::new(environment, findings.text());
+        let mut substitution = Substitution::new(vault, findings.text());
         let mut parts = Self::default();
         let mut seen = HashSet::new();
-        for (mut pointer, entry) in sections(root) {
+        let mut sections = sections(root);
+        sections
+            .sort_by_key(|(pointer, _)| READ.iter().position(|read| read == pointer).unwrap_or(READ.len()));
+        for (mut pointer, entry) in sections {
             let is_known = READ.contains(&pointer.as_str());
             if is_known && seen.insert(pointer.clone()) {
                 parts.read.push(entry.value.span.clone());
-                substitution.run(&mut entry.value, &mut pointer, findings);
+                let keeps = KEEPING.contains(&pointer.as_str());
+                substitution.run(&mut entry.value, keeps, &mut pointer, findings);
+                match pointer.as_str() {
+                    SECRETS => substitution.vault().take(&entry.value, findings),
+                    SECRETS_DIR => substitution.vault().take_folder(&entry.value, findings),
+                    _ => {}
+                }
                 continue;
             }
             // The second of two is reported as such, and not read.

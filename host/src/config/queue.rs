@@ -11,6 +11,7 @@ use super::position::first_line;
 use super::report::{Problem, Report};
 use super::scalar::Scalar;
 use super::substitute::Substitution;
+use super::vault::Vault;
 use super::{pointer, spelling};
 use crate::contract::Level;
 use crate::environment::Environment;
@@ -112,7 +113,9 @@ impl QueueConfig {
             return Ok(Self::default());
         };
         let mut findings = Findings::new(text);
-        Substitution::new(environment, text).run(&mut queue.value, &mut "/queue".to_owned(), &mut findings);
+        let mut vault = Vault::new(source, environment);
+        let mut at = "/queue".to_owned();
+        Substitution::new(&mut vault, text).run(&mut queue.value, false, &mut at, &mut findings);
         let config = Self::read(&queue.value, &mut findings);
         findings.into_report(source).map_or(Ok(config), Err)
     }

@@ -2,15 +2,15 @@
 //!
 //! It decides what the component is told of each setting: everything but the secrets, each of which is
 //! replaced by `{"$secret": NAME}` and kept for this target alone; and where these may go: to the origins
-//! that the target's own URLs name. What stands where secrets were expected, and is not what was expected,
+//! that the target's own URLs name. A secret can lie in a file: `token_file` is the path of what `token` is. What stands where secrets were expected, and is not what was expected,
 //! is emptied: the component sees that it is wrong and no more.
 
 use std::ops::Range;
 
 use secrecy::SecretString;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
-use super::document::{Node, Value};
+use super::document::{Entry, Node, Value};
 use super::findings::Findings;
 use super::origin::{credentials, origin};
 use super::pointer;
@@ -19,14 +19,19 @@ use super::report::Problem;
 use super::scalar::Scalar;
 use super::settings::Rules;
 use super::substitute::is_reference;
+use super::vault::Vault;
 use crate::egress::route::Route;
 use crate::secrets::Secrets;
 
 /// What the component is told in the place of a URL that is wrong, so that it has nothing to add.
 const STAND_IN: &str = "https://stand-in.invalid/";
 
+/// What follows the name of a secret's setting where it lies in a file.
+const IN_A_FILE: &str = "_file";
+
 /// The way through the settings of one target.
-pub struct References<'w, 't> {
+pub struct References<'w, 't, 'e> {
+    vault: &'w mut Vault<'e>,
     secrets: &'w mut Secrets,
     route: &'w mut Route,
     findings: &'w mut Findings<'t>,
@@ -36,20 +41,92 @@ pub struct References<'w, 't> {
     setting: String,
 }
 
-impl<'w, 't> References<'w, 't> {
+impl<'w, 't, 'e> References<'w, 't, 'e> {
     /// For the settings of a target that stands at a JSON pointer.
     pub fn new(
         target: &'w str,
         at: &str,
+        vault: &'w mut Vault<'e>,
         secrets: &'w mut Secrets,
         route: &'w mut Route,
         findings: &'w mut Findings<'t>,
     ) -> Self {
-        Self { secrets, route, findings, target, pointer: at.to_owned(), setting: String::new() }
+        Self { vault, secrets, route, findings, target, pointer: at.to_owned(), setting: String::new() }
+    }
+
+    /// What the component is told of the entries of a mapping.
+    pub fn entries<'n>(
+        &mut self,
+        entries: impl IntoIterator<Item = &'n Entry>,
+        rules: &Rules<'_>,
+    ) -> Map<String, Json> {
+        let mut told = Map::new();
+        let mut sources: Vec<&str> = Vec::new();
+        for Entry { key: source, key_span, value } in entries {
+            let (key, said) = match in_a_file(source, rules) {
+                Some(key) => (key, self.file(key, source, value, &rules.member(key))),
+                None => (source.as_str(), self.entry(source, value, rules)),
+            };
+            let is_other =
+                |other: &&str| *other != source && (*other == key || in_a_file(other, rules) == Some(key));
+            let is_twice = sources.iter().any(is_other);
+            sources.push(source);
+            told.insert(key.to_owned(), said);
+            if is_twice && !self.covers(key) {
+                let problem = format!("`{key}` and `{key}{IN_A_FILE}` are both set");
+                let span = first_line(self.findings.text(), key_span.clone());
+                self.add(key, Problem::at(span, problem, "keep one of them"));
+            }
+        }
+        told
+    }
+
+    /// What the component is told of a secret that lies in a file.
+    fn file(&mut self, setting: &str, key: &str, path: &Node, rules: &Rules<'_>) -> Json {
+        if path.is_null() || self.covers(key) {
+            return Json::Null;
+        }
+        let text = match path.scalar().filter(|path| !path.text.is_empty() && !path.secret) {
+            Some(scalar) => self.vault.read_file(&scalar.text),
+            None => {
+                self.findings.hide(path.span.clone());
+                Err((format!("`{key}` must be a file's path"), "write the path of the file".to_owned()))
+            }
+        };
+        match text {
+            Ok(text) => {
+                let scalar = Scalar { text, plain: false, secret: true };
+                let node = Node { span: path.span.clone(), value: Value::Scalar(scalar) };
+                self.step(setting, &node, rules)
+            }
+            Err((problem, hint)) => {
+                let span = first_line(self.findings.text(), path.span.clone());
+                self.add(key, Problem::at(span, problem, hint));
+                // That it is missing was said.
+                let below = self.below(setting);
+                self.findings.cover(&below);
+                Json::Null
+            }
+        }
+    }
+
+    fn below(&self, key: &str) -> String {
+        let mut below = self.pointer.clone();
+        pointer::push(&mut below, key);
+        below
+    }
+
+    fn covers(&self, key: &str) -> bool {
+        self.findings.covers(&self.below(key))
+    }
+
+    fn add(&mut self, key: &str, problem: Problem) {
+        let below = self.below(key);
+        self.findings.add(&below, problem);
     }
 
     /// What the component is told of one setting.
-    pub fn entry(&mut self, key: &str, value: &Node, rules: &Rules<'_>) -> Json {
+    fn entry(&mut self, key: &str, value: &Node, rules: &Rules<'_>) -> Json {
         if rules.is_unknown(key) {
             self.findings.hide(value.span.clone());
         }
@@ -85,10 +162,7 @@ impl<'w, 't> References<'w, 't> {
                 let step = |(index, item): (usize, _)| self.step(&index.to_string(), item, &rules);
                 items.iter().enumerate().map(step).collect()
             }
-            Value::Map(entries) if rules.takes_maps() => {
-                let told = entries.iter().map(|e| (e.key.clone(), self.entry(&e.key, &e.value, rules)));
-                Json::Object(told.collect())
-            }
+            Value::Map(entries) if rules.takes_maps() => Json::Object(self.entries(entries, rules)),
             _ if !rules.holds_secrets() => node.to_json(),
             // Not what is expected, and it may hold what is: the component sees that it is wrong, no more.
             wrong => {
@@ -103,6 +177,9 @@ impl<'w, 't> References<'w, 't> {
     }
 
     fn scalar(&mut self, node: &Node, scalar: &Scalar, rules: &Rules<'_>) -> Json {
+        if rules.is_secret() {
+            self.findings.keep(&self.pointer);
+        }
         if rules.is_secret() && scalar.text.is_empty() && self.is_meant(node, scalar) {
             let hint =
                 "give it a value or leave it out, which ${NAME:-} without quotes does if NAME is empty";
@@ -152,12 +229,20 @@ impl<'w, 't> References<'w, 't> {
     }
 }
 
+/// The setting of which a key names the file, where it is a secret that can be text, and the key is no setting.
+fn in_a_file<'k>(key: &'k str, rules: &Rules<'_>) -> Option<&'k str> {
+    let setting = key.strip_suffix(IN_A_FILE).filter(|_| rules.is_unknown(key))?;
+    let of = rules.member(setting);
+    (!rules.is_unknown(setting) && of.is_secret() && of.takes_scalars()).then_some(setting)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::document::Document;
     use super::super::settings::Catalog;
     use super::*;
     use crate::contract::Provider;
+    use crate::environment::ProcessEnvironment;
 
     const SCHEMA: &str = r#"{
         "type": "object", "additionalProperties": false,
@@ -187,16 +272,16 @@ mod tests {
             example: String::new(),
             origins: Vec::new(),
         };
-        let catalog = Catalog::new(std::slice::from_ref(&provider));
+        let catalog = Catalog::new(std::slice::from_ref(&provider), None);
         let rules = catalog.schema("post").unwrap().unwrap().rules();
         let text = format!("{{{settings}}}\n");
         let root = Document::parse(&text).unwrap().root;
         let (mut secrets, mut route, mut findings) =
             (Secrets::default(), Route::default(), Findings::new(&text));
-        let mut references = References::new("a", "/targets/0", &mut secrets, &mut route, &mut findings);
-        let entry =
-            |e: &super::super::document::Entry| (e.key.clone(), references.entry(&e.key, &e.value, &rules));
-        let told = Json::Object(root.entries().iter().map(entry).collect());
+        let mut vault = Vault::new("f", &ProcessEnvironment);
+        let mut references =
+            References::new("a", "/targets/0", &mut vault, &mut secrets, &mut route, &mut findings);
+        let told = Json::Object(references.entries(root.entries(), &rules));
         findings.extend([Problem::at(0..1, "to see the line", "")]);
         let report = findings.into_report("f").map(|report| report.to_string()).unwrap_or_default();
         assert!(!format!("{report}{told}").contains("canary"), "{report}\n{told}");

@@ -14,22 +14,27 @@ pub struct Scalar {
     pub text: String,
     /// Whether it stood there without quotes, so that it may be more than text.
     pub plain: bool,
+    /// Whether a secret is in it. Then it has no value for anybody but the host.
+    pub secret: bool,
 }
 
 impl Scalar {
     /// Whether it means "nothing here": unquoted and empty, `~` or `null`.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        self.plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+        self.plain && !self.secret && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }
 
-    /// Its value.
+    /// Its value; null where it is a secret.
     ///
     /// A whole number outside of `i64` stays text: so many digits are somebody's id, and a float would
     /// lose some. `.inf` and `.nan` stay text, because JSON has no such number.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let text = || Value::String(self.text.clone());
+        if self.secret {
+            return Value::Null;
+        }
         if !self.plain {
             return text();
         }
@@ -85,7 +90,7 @@ mod tests {
     use serde_json::json;
 
     fn plain(text: &str) -> Value {
-        Scalar { text: text.to_owned(), plain: true }.to_json()
+        Scalar { text: text.to_owned(), plain: true, secret: false }.to_json()
     }
 
     #[test]
@@ -118,7 +123,8 @@ mod tests {
         {
             assert_eq!(plain(text), json!(text), "{text:?}");
         }
-        assert_eq!(Scalar { text: "5".into(), plain: false }.to_json(), json!("5"));
+        assert_eq!(Scalar { text: "5".into(), plain: false, secret: false }.to_json(), json!("5"));
+        assert_eq!(Scalar { text: "5".into(), plain: true, secret: true }.to_json(), json!(null));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::pointer;
 use super::position::first_line;
 use super::report::Problem;
 use super::spelling;
+use super::vault::Vault;
 
 /// Where a server listens that was not told: this machine only.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7711);
@@ -19,7 +20,7 @@ pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4
 /// The shortest token, in characters: fewer could be guessed.
 pub const SHORTEST_TOKEN: usize = 16;
 
-const KEYS: [&str; 2] = ["listen", "tokens"];
+const KEYS: [&str; 3] = ["listen", "tokens", "tokens_file"];
 
 /// Where to listen and which tokens let a caller in.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ impl Default for ServerConfig {
 impl ServerConfig {
     /// Reads the section `/server`. What is wrong with it is noted, and stays at its default.
     #[must_use]
-    pub fn read(server: &Node, findings: &mut Findings<'_>) -> Self {
+    pub fn read(server: &Node, vault: &mut Vault<'_>, findings: &mut Findings<'_>) -> Self {
         let mut config = Self::default();
         if server.is_null() {
             return config;
@@ -59,6 +60,7 @@ impl ServerConfig {
             match entry.key.as_str() {
                 "listen" => config.read_listen(&entry.value, &pointer, findings),
                 "tokens" => config.read_tokens(&entry.value, &pointer, findings),
+                "tokens_file" => config.read_tokens_file(&entry.value, &pointer, vault, findings),
                 key => {
                     findings.hide(entry.value.span.clone());
                     let (problem, hint) = (format!("unknown key `{key}`"), spelling::hint(key, &KEYS));
@@ -66,6 +68,7 @@ impl ServerConfig {
                 }
             }
         }
+        findings.refuse_secrets(server, &mut "/server".to_owned());
         let is_local = config.listen.ip().is_loopback();
         let has_tokens = !config.tokens.is_empty() || findings.covers("/server/tokens");
         if !is_local
@@ -105,6 +108,7 @@ impl ServerConfig {
             if !std::ptr::eq(token, tokens) {
                 pointer::push(&mut pointer, &index.to_string());
             }
+            findings.keep(&pointer);
             if findings.covers(&pointer) {
                 // Its variable is missing; it still counts as one, so that this is the only complaint.
                 findings.cover("/server/tokens");
@@ -124,6 +128,47 @@ impl ServerConfig {
             }
         }
     }
+
+    /// A token on each line of a file; lines without anything count for nothing.
+    fn read_tokens_file(
+        &mut self,
+        path: &Node,
+        pointer: &str,
+        vault: &mut Vault<'_>,
+        findings: &mut Findings<'_>,
+    ) {
+        if path.is_null() || findings.covers(pointer) {
+            return;
+        }
+        let text = match path.scalar().filter(|path| !path.secret) {
+            Some(path) => vault.read_file(&path.text),
+            None => Err((
+                "this is no path".to_owned(),
+                "write the path of a file with a token on each line".to_owned(),
+            )),
+        };
+        let tokens = text.and_then(|text| {
+            let tokens: Vec<String> =
+                text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+            let is_long = |token: &String| token.chars().count() >= SHORTEST_TOKEN;
+            match tokens.iter().position(|token| !is_long(token)) {
+                None if !tokens.is_empty() => Ok(tokens),
+                _ => {
+                    let problem =
+                        format!("in this file must be tokens, each of at least {SHORTEST_TOKEN} characters");
+                    Err((problem, "make one with `openssl rand -hex 32`".to_owned()))
+                }
+            }
+        });
+        match tokens {
+            Ok(tokens) => self.tokens.extend(tokens.into_iter().map(SecretString::from)),
+            Err((problem, hint)) => {
+                let span = first_line(findings.text(), path.span.clone());
+                findings.add(pointer, Problem::at(span, problem, hint));
+                findings.cover("/server/tokens");
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -133,12 +178,17 @@ mod tests {
     use super::super::document::Document;
     use super::super::report::Report;
     use super::*;
+    use crate::environment::ProcessEnvironment;
 
     fn read(server: &str) -> Result<ServerConfig, Report> {
         let text = format!("server: {server}\n");
         let root = Document::parse(&text).unwrap().root;
         let mut findings = Findings::new(&text);
-        let config = ServerConfig::read(root.get("server").unwrap(), &mut findings);
+        let config = ServerConfig::read(
+            root.get("server").unwrap(),
+            &mut Vault::new("f", &ProcessEnvironment),
+            &mut findings,
+        );
         findings.into_report("f").map_or(Ok(config), Err)
     }
 

@@ -5,18 +5,20 @@
 //! the component's.
 //!
 //! A schema is read so that a mistake hides too much rather than too little: a place is secret if any
-//! branch of its schema is, and whatever stands where the schema expects secrets inside is secret as well.
+//! branch of its schema is, and whatever stands where the schema expects secrets inside is secret as well. The
+//! schemas of a component that somebody else built are not trusted to tell secrets: what the embedded one keeps secret
+//! in the provider of that name, or under that name in any, is kept secret from them too.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json, json};
 use url::{Origin, Url};
 
 use crate::contract::Provider;
 
 /// The keys that no schema has to name: the file's own, and the two that every target has.
-const COMMON: [&str; 11] = [
+const COMMON: [&str; 14] = [
     "targets",
     "retry",
     "server",
@@ -24,6 +26,9 @@ const COMMON: [&str; 11] = [
     "queue",
     "path",
     "alerts_to",
+    "secrets_dir",
+    "allow_hosts",
+    "tls",
     "providers",
     "notification",
     "name",
@@ -33,6 +38,7 @@ const COMMON: [&str; 11] = [
 /// The schemas of every provider.
 pub struct Catalog<'p> {
     schemas: HashMap<&'p str, Option<Schema>>,
+    is_foreign: bool,
     harmless: HashSet<String>,
     secret: HashSet<String>,
 }
@@ -52,18 +58,42 @@ pub struct Rules<'s> {
 }
 
 impl<'p> Catalog<'p> {
-    /// Reads the schemas.
+    /// Reads the schemas. `embedded` is what the embedded component says about itself, where these are another's.
     #[must_use]
-    pub fn new(providers: &'p [Provider]) -> Self {
-        let schemas: HashMap<_, _> =
-            providers.iter().map(|provider| (provider.name.as_str(), Schema::read(provider))).collect();
+    pub fn new(providers: &'p [Provider], embedded: Option<&[Provider]>) -> Self {
         let (mut harmless, mut secret) = (HashSet::new(), HashSet::from(["tokens".to_owned()]));
+        let trusted: Vec<(&str, Schema)> = embedded
+            .into_iter()
+            .flatten()
+            .filter_map(|provider| Some((provider.name.as_str(), Schema::read(provider)?)))
+            .collect();
+        for (_, schema) in &trusted {
+            names(&schema.root, &schema.root, &mut harmless, &mut secret);
+        }
+        let kept = secret.difference(&harmless).map(|name| (name.clone(), json!({ "writeOnly": true })));
+        let kept = json!({ "properties": kept.collect::<Map<_, _>>() });
+        let read = |provider: &'p Provider| {
+            let mut schema = Schema::read(provider);
+            if let Some(schema) = schema.as_mut().filter(|_| embedded.is_some()) {
+                let same = trusted.iter().find(|(name, _)| *name == provider.name);
+                let also = same.map_or(&kept, |(_, trusted)| &trusted.root);
+                schema.root = both(&schema.root, also);
+            }
+            (provider.name.as_str(), schema)
+        };
+        let schemas: HashMap<_, _> = providers.iter().map(read).collect();
         for schema in schemas.values().flatten() {
             names(&schema.root, &schema.root, &mut harmless, &mut secret);
         }
         harmless.extend(COMMON.map(str::to_owned));
         harmless.retain(|name| !secret.contains(name));
-        Self { schemas, harmless, secret }
+        Self { schemas, is_foreign: embedded.is_some(), harmless, secret }
+    }
+
+    /// Whether the component is not the embedded one, so that where it would send counts for nothing.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        self.is_foreign
     }
 
     /// The schema of a provider: `None` where there is no such provider, `Some(None)` where what it says
@@ -96,6 +126,15 @@ impl<'p> Catalog<'p> {
             && !self.secret.iter().any(|name| value.contains(name.as_str()));
         if is_harmless { end..end } else { skip(end.saturating_sub(value.len()), &[' ', '\t'])..end }
     }
+}
+
+/// One schema for what two say, each of which refers to itself.
+fn both(one: &Json, other: &Json) -> Json {
+    let inside = |schema: &Json, index: usize| {
+        let text = schema.to_string().replace("\"$ref\":\"#", &format!("\"$ref\":\"#/allOf/{index}"));
+        serde_json::from_str(&text).unwrap_or(Json::Null)
+    };
+    json!({ "allOf": [inside(one, 0), inside(other, 1)] })
 }
 
 impl Schema {
@@ -357,13 +396,35 @@ mod tests {
     }
 
     #[test]
+    fn a_component_of_somebody_else_cannot_make_a_secret_an_open_setting() {
+        let open = r##"{"properties": {"token": {"$ref": "#/$defs/Text"}, "pin": {"type": "string"},
+            "text": {"type": "string"}}, "$defs": {"Text": {"type": "string"}}}"##;
+        let (theirs, ours) = (
+            [provider("a", open, &[]), provider("b", open, &[])],
+            [provider("a", &nested().root.to_string(), &[])],
+        );
+        let catalog = Catalog::new(&theirs, Some(&ours));
+        assert!(catalog.is_foreign());
+        for name in ["a", "b"] {
+            let rules = catalog.schema(name).unwrap().unwrap().rules();
+            assert!(rules.member("token").is_secret() && rules.member("token").takes_scalars(), "{name}");
+            assert!(!rules.member("text").is_secret() && !rules.is_unknown("text"), "{name}");
+        }
+        let own = catalog.schema("a").unwrap().unwrap().rules();
+        assert!(own.member("headers").member("X").is_secret() && own.member("keys").item().is_secret());
+        assert!(
+            !Catalog::new(&theirs, None).schema("a").unwrap().unwrap().rules().member("token").is_secret()
+        );
+    }
+
+    #[test]
     fn a_provider_that_cannot_be_read_is_known_as_such() {
         let providers = [
             provider("good", "{}", &["https://example.com"]),
             provider("bad", "{", &[]),
             provider("worse", "{}", &["example.com"]),
         ];
-        let catalog = Catalog::new(&providers);
+        let catalog = Catalog::new(&providers, None);
         assert!(catalog.schema("good").unwrap().is_some_and(|schema| schema.origins.len() == 1));
         assert!(catalog.schema("bad").unwrap().is_none() && catalog.schema("worse").unwrap().is_none());
         assert!(catalog.schema("Good").is_none());
@@ -372,7 +433,7 @@ mod tests {
     #[test]
     fn a_line_without_a_tree_shows_no_value_that_may_be_secret() {
         let providers = [provider("a", &nested().root.to_string(), &[])];
-        let catalog = Catalog::new(&providers);
+        let catalog = Catalog::new(&providers, None);
         for (line, hidden) in [
             ("  - url: a: b", ""),
             ("  token: a: b ", "a: b"),

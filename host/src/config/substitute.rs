@@ -1,19 +1,21 @@
-//! `${NAME}` in values.
+//! `${NAME}` and `${secret:NAME}` in values.
 //!
 //! It decides what a variable's value becomes: text, put in after the YAML was read, so that no value can
 //! add a key or break a quote. In unquoted text the result is then typed like any other text. Keys are never
 //! substituted. `$${` is a literal `${`, and a `$` before anything else is itself.
+//!
+//! A value with a secret in it is one: it is marked, and only the places that keep secrets take it.
 //!
 //! No problem ever quotes a variable's value or the text around a reference: either may be a secret.
 
 use std::ops::Range;
 
 use super::document::{Node, Value};
-use super::findings::Findings;
+use super::findings::{Findings, NOT_KEPT};
 use super::pointer;
 use super::position::first_line;
 use super::report::Problem;
-use crate::environment::Environment;
+use super::vault::Vault;
 
 /// The longest that a value may become, in bytes.
 pub const LONGEST_VALUE: usize = 64 << 10;
@@ -22,38 +24,57 @@ pub const LONGEST_VALUE: usize = 64 << 10;
 pub const LONGEST_TOTAL: usize = 8 << 20;
 
 /// How to write a reference, for hints.
-const FORM: &str = "write ${NAME} or ${NAME:-default}; a literal `${` is written `$${`";
+const FORM: &str = "write ${NAME}, ${NAME:-default} or ${secret:NAME}; a literal `${` is written `$${`";
+
+/// What a reference to a secret begins with.
+const SECRET: &str = "secret:";
 
 /// The substitution of one configuration.
-pub struct Substitution<'a> {
-    environment: &'a dyn Environment,
+pub struct Substitution<'a, 'e> {
+    vault: &'a mut Vault<'e>,
     text: &'a str,
     total: usize,
+}
+
+/// What a value becomes.
+struct Substituted {
+    text: String,
+    secret: bool,
 }
 
 /// A piece of a value.
 enum Piece<'v> {
     Literal(&'v str),
     Reference { name: &'v str, default: Option<&'v str> },
+    Secret { name: &'v str },
     Bad { problem: &'static str },
 }
 
-impl<'a> Substitution<'a> {
-    /// A substitution from an environment into the tree of a text.
+impl<'a, 'e> Substitution<'a, 'e> {
+    /// A substitution from an environment and its secrets into the tree of a text.
     #[must_use]
-    pub fn new(environment: &'a dyn Environment, text: &'a str) -> Self {
-        Self { environment, text, total: 0 }
+    pub fn new(vault: &'a mut Vault<'e>, text: &'a str) -> Self {
+        Self { vault, text, total: 0 }
+    }
+
+    /// Where secrets are looked up.
+    pub fn vault(&mut self) -> &mut Vault<'e> {
+        self.vault
     }
 
     /// Substitutes in every scalar of a node. Where that fails, a problem is noted at the scalar's place, and
-    /// the scalar stays what it was.
-    pub fn run(&mut self, node: &mut Node, pointer: &mut String, findings: &mut Findings<'_>) {
+    /// the scalar stays what it was. So it is for secrets where `keeps` says that no place in the node keeps one.
+    pub fn run(&mut self, node: &mut Node, keeps: bool, pointer: &mut String, findings: &mut Findings<'_>) {
         let span = node.span.clone();
         match &mut node.value {
             Value::Scalar(scalar) => {
                 if scalar.text.contains("${") {
-                    match self.value(&scalar.text, &span) {
-                        Ok(value) => scalar.text = value,
+                    match self.value(&scalar.text, keeps, &span) {
+                        Ok(Some(Substituted { text, secret })) => {
+                            (scalar.text, scalar.secret) = (text, secret);
+                        }
+                        // Its secret is wrong where it is given, which was said.
+                        Ok(None) => findings.cover(pointer),
                         Err(problems) => {
                             problems.into_iter().for_each(|problem| findings.add(pointer, problem));
                         }
@@ -63,22 +84,29 @@ impl<'a> Substitution<'a> {
             Value::List(items) => {
                 for (index, item) in items.iter_mut().enumerate() {
                     let length = pointer::push(pointer, &index.to_string());
-                    self.run(item, pointer, findings);
+                    self.run(item, keeps, pointer, findings);
                     pointer.truncate(length);
                 }
             }
             Value::Map(entries) => {
                 for entry in entries {
                     let length = pointer::push(pointer, &entry.key);
-                    self.run(&mut entry.value, pointer, findings);
+                    self.run(&mut entry.value, keeps, pointer, findings);
                     pointer.truncate(length);
                 }
             }
         }
     }
 
-    fn value(&mut self, text: &str, span: &Range<usize>) -> Result<String, Vec<Problem>> {
+    /// What a text becomes; `None` where a secret in it is wrong elsewhere.
+    fn value(
+        &mut self,
+        text: &str,
+        keeps: bool,
+        span: &Range<usize>,
+    ) -> Result<Option<Substituted>, Vec<Problem>> {
         let mut value = String::new();
+        let (mut secret, mut is_whole) = (false, true);
         let mut problems = Vec::new();
         let whole = || first_line(self.text, span.clone());
         let too_long =
@@ -91,7 +119,7 @@ impl<'a> Substitution<'a> {
                 Piece::Literal(literal) => value.push_str(literal),
                 Piece::Bad { problem } => problems.push(Problem::at(whole(), problem, FORM)),
                 Piece::Reference { name, default } => {
-                    let found = self.environment.var(name);
+                    let found = self.vault.environment().var(name);
                     // As the shell's `:-`: a default also stands in for an empty value.
                     match (found.filter(|found| default.is_none() || !found.is_empty()), default) {
                         (Some(found), _) => value.push_str(&found),
@@ -100,10 +128,24 @@ impl<'a> Substitution<'a> {
                             let problem = format!("the environment variable `{name}` is not set");
                             let hint = format!("export {name}=…, or write ${{{name}:-default}}");
                             problems.push(Problem::at(
-                                self.find(name, span).unwrap_or_else(whole),
+                                self.find("", name, span).unwrap_or_else(whole),
                                 problem,
                                 hint,
                             ));
+                        }
+                    }
+                }
+                Piece::Secret { .. } if !keeps => {
+                    problems.push(Problem::at(whole(), NOT_KEPT.0, NOT_KEPT.1));
+                }
+                Piece::Secret { name } => {
+                    secret = true;
+                    match self.vault.look_up(name) {
+                        Ok(Some(found)) => value.push_str(&found),
+                        Ok(None) => is_whole = false,
+                        Err((problem, hint)) => {
+                            let at = self.find(SECRET, name, span).unwrap_or_else(whole);
+                            problems.push(Problem::at(at, problem, hint));
                         }
                     }
                 }
@@ -118,12 +160,15 @@ impl<'a> Substitution<'a> {
             let problem = "all values with variables become longer than 8 MiB together";
             problems.push(Problem::at(whole(), problem, "use shorter values"));
         }
-        if problems.is_empty() { Ok(value) } else { Err(problems) }
+        match problems.is_empty() {
+            true => Ok(is_whole.then_some(Substituted { text: value, secret })),
+            false => Err(problems),
+        }
     }
 
-    /// Where the text refers to a variable without a default, within a span.
-    fn find(&self, name: &str, span: &Range<usize>) -> Option<Range<usize>> {
-        let reference = format!("${{{name}}}");
+    /// Where the text refers to a name without a default, within a span.
+    fn find(&self, kind: &str, name: &str, span: &Range<usize>) -> Option<Range<usize>> {
+        let reference = format!("${{{kind}{name}}}");
         let start = span.start.checked_add(self.text.get(span.clone())?.find(&reference)?)?;
         Some(start..start.checked_add(reference.len())?)
     }
@@ -133,7 +178,10 @@ impl<'a> Substitution<'a> {
 #[must_use]
 pub fn is_reference(written: &str) -> bool {
     let inside = written.trim_matches(['"', '\'']).strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-    inside.is_some_and(is_name)
+    inside.is_some_and(|inside| match inside.strip_prefix(SECRET) {
+        Some(name) => !name.contains(['$', '{', '}']),
+        None => is_name(inside),
+    })
 }
 
 fn is_name(text: &str) -> bool {
@@ -168,6 +216,9 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
 impl<'v> Piece<'v> {
     /// What stands between `${` and `}`.
     fn of(reference: &'v str) -> Self {
+        if let Some(name) = reference.strip_prefix(SECRET) {
+            return Self::Secret { name };
+        }
         let (name, default) = match reference.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
             None => (reference, None),
@@ -203,7 +254,9 @@ mod tests {
     fn read(text: &str) -> (Json, Findings<'_>) {
         let mut root = Document::parse(text).unwrap().root;
         let mut findings = Findings::new(text);
-        Substitution::new(&environment(), text).run(&mut root, &mut String::new(), &mut findings);
+        let environment = environment();
+        let mut vault = Vault::new("f", &environment);
+        Substitution::new(&mut vault, text).run(&mut root, true, &mut String::new(), &mut findings);
         (root.to_json(), findings)
     }
 

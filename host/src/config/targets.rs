@@ -5,7 +5,7 @@
 //! are kept back: nobody can tell which of them are secrets.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value as Json, json};
@@ -16,7 +16,9 @@ use super::findings::Findings;
 use super::position::{Lines, first_line};
 use super::references::References;
 use super::report::Problem;
+use super::routes;
 use super::settings::Catalog;
+use super::vault::Vault;
 use crate::egress::route::Route;
 use crate::secrets::Secrets;
 
@@ -86,7 +88,14 @@ impl<'c, 'p> Targets<'c, 'p> {
 
     /// Reads the list of targets at a JSON pointer, and returns what the component is told of it. What is
     /// wrong is noted.
-    pub fn read(&mut self, list: &Node, at: &str, naming: Naming, findings: &mut Findings<'_>) -> Json {
+    pub fn read(
+        &mut self,
+        list: &Node,
+        at: &str,
+        naming: Naming,
+        vault: &mut Vault<'_>,
+        findings: &mut Findings<'_>,
+    ) -> Json {
         let items = match &list.value {
             Value::List(items) => items.as_slice(),
             _ if list.is_null() => &[],
@@ -97,18 +106,28 @@ impl<'c, 'p> Targets<'c, 'p> {
             }
         };
         self.count = self.count.saturating_add(items.len());
-        let target = |(index, item)| self.target(item, &format!("{at}/{index}"), naming, findings);
-        items.iter().enumerate().map(target).collect()
+        let target = |(index, item)| self.target(item, &format!("{at}/{index}"), naming, vault, findings);
+        let told = items.iter().enumerate().map(target).collect();
+        findings.refuse_secrets(list, &mut at.to_owned());
+        told
     }
 
-    fn target(&mut self, node: &Node, at: &str, naming: Naming, findings: &mut Findings<'_>) -> Json {
+    fn target(
+        &mut self,
+        node: &Node,
+        at: &str,
+        naming: Naming,
+        vault: &mut Vault<'_>,
+        findings: &mut Findings<'_>,
+    ) -> Json {
         if !matches!(node.value, Value::Map(_)) {
             let hint = "write `name: …`, `provider: …` and its settings, each on a line";
             refuse(node, at, "a target must be a mapping", hint, findings);
             return json!({});
         }
         let text = |key: &str| {
-            let scalar = node.get(key).and_then(Node::scalar).filter(|scalar| !scalar.is_null());
+            let scalar = node.get(key).and_then(Node::scalar);
+            let scalar = scalar.filter(|scalar| !scalar.is_null() && !scalar.secret);
             scalar.map(|scalar| scalar.text.as_str())
         };
         let provider = text("provider");
@@ -129,17 +148,21 @@ impl<'c, 'p> Targets<'c, 'p> {
         if let Some(default) = default {
             told.insert("name".to_owned(), default.into());
         }
-        let (common, settings): (Vec<_>, Vec<_>) = node.entries().iter().partition(|entry| is_common(entry));
+        let (own, rest): (Vec<_>, Vec<_>) =
+            node.entries().iter().partition(|entry| routes::KEYS.contains(&entry.key.as_str()));
+        own.into_iter().for_each(|entry| routes::read(&entry.key, &entry.value, at, &mut route, findings));
+        let (common, settings): (Vec<_>, Vec<_>) = rest.into_iter().partition(|entry| is_common(entry));
         let common = common.into_iter().filter(|entry| default.is_none() || entry.key != "name");
         told.extend(common.map(|entry| (entry.key.clone(), entry.value.to_json())));
         if let Some(schema) = schema.flatten() {
             let (name, rules) = (name.unwrap_or_default(), schema.rules());
             let secrets = if is_own { &mut self.collected.secrets } else { &mut self.orphans };
-            schema.origins.iter().for_each(|origin| route.fix(origin.clone()));
-            let mut references = References::new(name, at, secrets, &mut route, findings);
-            told.extend(
-                settings.into_iter().map(|e| (e.key.clone(), references.entry(&e.key, &e.value, &rules))),
-            );
+            // Where another component says that it sends to counts for nothing.
+            let mut ignored = Route::default();
+            let trusted = if self.catalog.is_foreign() { &mut ignored } else { &mut route };
+            schema.origins.iter().for_each(|origin| trusted.fix(origin.clone()));
+            let mut references = References::new(name, at, vault, secrets, trusted, findings);
+            told.extend(references.entries(settings, &rules));
         } else {
             for Entry { key, value, .. } in settings {
                 if value.scalar().is_some() && self.catalog.is_harmless(key) {
@@ -151,7 +174,8 @@ impl<'c, 'p> Targets<'c, 'p> {
         }
         let told = Json::Object(told);
         if let Some(name) = name.filter(|_| is_own) {
-            let fingerprint = Fingerprint::of(&node.to_json().to_string(), &told.to_string());
+            let secrets = self.collected.secrets.of(name);
+            let fingerprint = Fingerprint::of(&(node.to_json().to_string(), secrets), &told.to_string());
             self.collected.fingerprints.insert(name.to_owned(), fingerprint);
             self.collected.routes.insert(name.to_owned(), route);
         }
@@ -170,7 +194,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    fn of(whole: &str, open: &str) -> Self {
+    fn of(whole: &impl Hash, open: &str) -> Self {
         static KEYS: OnceLock<RandomState> = OnceLock::new();
         let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(Sha256::digest(open));
         Self {
@@ -199,6 +223,7 @@ mod tests {
 
     use super::*;
     use crate::contract::Provider;
+    use crate::environment::ProcessEnvironment;
 
     const SCHEMA: &str = r#"{
         "type": "object", "additionalProperties": false,
@@ -229,12 +254,14 @@ mod tests {
             origins: vec!["https://fixed.example:8443".into()],
         };
         let providers = [provider("post", SCHEMA), provider("broken", "[")];
-        let catalog = Catalog::new(&providers);
+        let catalog = Catalog::new(&providers, None);
         let text = format!("targets:\n{list}\n");
         let root = Document::parse(&text).unwrap().root;
         let mut findings = Findings::new(&text);
         let mut targets = Targets::new(&catalog, "f");
-        let told = targets.read(root.get("targets").unwrap(), "/targets", naming, &mut findings);
+        let mut vault = Vault::new("f", &ProcessEnvironment);
+        let list = root.get("targets").unwrap();
+        let told = targets.read(list, "/targets", naming, &mut vault, &mut findings);
         let report = findings.into_report("f").map(|report| report.to_string()).unwrap_or_default();
         assert!(!format!("{report}{told}").contains("canary"), "{report}\n{told}");
         let Collected { secrets, routes, .. } = targets.collected();

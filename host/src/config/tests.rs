@@ -1,13 +1,16 @@
 //! Whole files, read as the host reads them.
 
 use std::collections::HashMap;
+use std::fs;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::document::{Document, Node, Value};
-use super::{Config, Report};
+use super::report::Line;
+use super::{Component, Config, Report};
 use crate::contract::{Diagnostic, Place, Provider};
 
 const VALID: &str = "\
@@ -60,11 +63,62 @@ fn complaint(path: &str, place: Place, problem: &str) -> Diagnostic {
     Diagnostic { path: path.into(), place, problem: problem.into(), hint: String::new() }
 }
 
+fn component<'a>(
+    providers: &'a [Provider],
+    open: &'a dyn Fn(&str) -> Result<(), Vec<Diagnostic>>,
+) -> Component<'a> {
+    Component { providers, embedded: None, open }
+}
+
 fn read_with(text: &str, complaints: Vec<Diagnostic>) -> Result<Config, Report> {
-    Config::read("nuncio.yaml", text, &environment(), &providers(), &|told| {
+    let open = |told: &str| {
         assert!(!told.contains("canary"), "{told}");
         if complaints.is_empty() { Ok(()) } else { Err(complaints.clone()) }
-    })
+    };
+    Config::read("nuncio.yaml", text, &environment(), &component(&providers(), &open))
+}
+
+/// A folder with a configuration's files in it, gone with the test.
+pub(super) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(super) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(super) fn path(&self, below: &str) -> PathBuf {
+        self.0.path().join(below)
+    }
+
+    pub(super) fn write(&self, below: &str, content: &[u8]) {
+        let path = self.path(below);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+/// Reads a configuration that lies in a folder, where `V` is 1 and systemd's credentials lie in `credentials`.
+pub(super) fn read_in(folder: &Folder, text: &str) -> Result<Config, Report> {
+    let credentials = folder.path("credentials").display().to_string();
+    let environment = [("V", "1"), ("CREDENTIALS_DIRECTORY", &credentials)];
+    let environment: HashMap<_, _> =
+        environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let open = |told: &str| {
+        assert!(!told.contains("canary"), "{told}");
+        Ok(())
+    };
+    let source = folder.path("nuncio.yml").display().to_string();
+    Config::read(&source, text, &environment, &component(&providers(), &open))
+}
+
+/// What is wrong with one, which is never shown with a value in it.
+pub(super) fn problems_of(folder: Folder, text: &str) -> (Folder, Vec<Line>) {
+    let report = read_in(&folder, text).unwrap_err();
+    for shown in [report.to_string(), report.colored(), format!("{report:?}")] {
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+    let lines = report.lines();
+    (folder, lines)
 }
 
 fn read(text: &str) -> Result<Config, Report> {
@@ -224,7 +278,7 @@ fn a_secret_from_an_empty_variable_is_a_problem_unless_it_may_be() {
     let environment = HashMap::from([("E".to_owned(), String::new())]);
     let read = |token: &str| {
         let text = format!("targets:\n- name: a\n  provider: post\n  token: {token}\n");
-        Config::read("f", &text, &environment, &providers(), &|_| Ok(()))
+        Config::read("f", &text, &environment, &component(&providers(), &|_| Ok(())))
     };
     for token in ["${E:-}", "~", ""] {
         assert!(read(token).unwrap().guest_config().contains("\"token\":null"));
@@ -241,7 +295,7 @@ fn a_secret_from_an_empty_variable_is_a_problem_unless_it_may_be() {
 
 #[test]
 fn a_component_that_refuses_without_a_word_is_not_passed_over() {
-    let refused = Config::read("f", TARGETS, &environment(), &providers(), &|_| Err(Vec::new()));
+    let refused = Config::read("f", TARGETS, &environment(), &component(&providers(), &|_| Err(Vec::new())));
     assert!(refused.unwrap_err().to_string().contains("does not say why"));
 }
 
@@ -266,7 +320,7 @@ fn take_in(text: &str) {
         }
         Err(problem) => problem.span.iter().for_each(check),
     }
-    let found = Config::read("f", text, &environment(), &providers(), &|_| Ok(()));
+    let found = Config::read("f", text, &environment(), &component(&providers(), &|_| Ok(())));
     if let Err(report) = found {
         assert!(!report.to_string().is_empty() && !report.colored().is_empty());
         assert_eq!(report.lines().len(), report.problems().len());

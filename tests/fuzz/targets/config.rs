@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use libfuzzer_sys::fuzz_target;
-use nuncio::config::Config;
+use nuncio::config::{Component, Config};
 use nuncio::contract::{Diagnostic, Place, Provider};
 use nuncio_guest::{config, diagnostic, provider};
 
@@ -29,7 +29,8 @@ fuzz_target!(|text: &str| {
         Err(problems) => Err(problems.into_iter().map(found).collect()),
     };
     let environment = HashMap::from([("SET".to_owned(), "https://example.org/canary".to_owned())]);
-    if let Err(report) = Config::read("fuzz.yml", text, &environment, &providers, &check) {
+    let component = Component { providers: &providers, embedded: None, open: &check };
+    if let Err(report) = Config::read("fuzz.yml", text, &environment, &component) {
         assert!(!report.lines().is_empty());
         let _ = report.to_string();
         for problem in report.problems() {

@@ -81,6 +81,7 @@ fn configure(
         settings.insert("provider".to_owned(), PROVIDER.into());
         settings.insert("url".to_owned(), endpoint::url(n).into());
         settings.insert("payload".to_owned(), PAYLOAD.into());
+        settings.insert("allow_hosts".to_owned(), json!([endpoint::url(n)]));
         for key in PASSED_ON {
             let passed_on = node.get(key).filter(|node| !node.is_null());
             settings.extend(passed_on.map(|node| (key.to_owned(), node.to_json())));
@@ -98,19 +99,10 @@ fn configure(
     if let (Some(config), Some(retry)) = (config.as_object_mut(), root.get("retry")) {
         config.insert("retry".to_owned(), retry.to_json());
     }
-    let (said, broken) = (RefCell::new(Vec::new()), RefCell::new(None));
-    let check = |json: &str| {
-        let checked = brain.check(json).unwrap_or_else(|fault| {
-            broken.replace(Some(fault));
-            Ok(())
-        });
-        checked.inspect_err(|diagnostics| said.borrow_mut().clone_from(diagnostics))
-    };
+    let said = RefCell::new(Vec::new());
+    let hear = |diagnostics: &[Diagnostic]| *said.borrow_mut() = diagnostics.to_vec();
     let nothing = HashMap::<String, String>::new();
-    let read = Config::read("the configuration", &config.to_string(), &nothing, &brain.providers()?, &check);
-    if let Some(fault) = broken.into_inner() {
-        return Err(fault.into());
-    }
+    let read = Config::load_with("the configuration", &config.to_string(), &nothing, brain, hear)?;
     Ok(read.map_err(|report| {
         let mut said = said.into_inner();
         if said.is_empty() {

@@ -16,8 +16,11 @@
 pub mod assemble;
 mod dial;
 mod location;
+pub mod ports;
+pub mod proxy;
 pub mod route;
 mod segments;
+pub mod tls;
 
 use std::error::Error;
 use std::io;

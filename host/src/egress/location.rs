@@ -1,12 +1,13 @@
 //! From the text of a URL to where a request goes.
 //!
-//! Decides which URLs the host takes: absolute, http or https, a host, no user name. It does not know whose
+//! Decides which URLs the host takes: absolute, http or https, a host, no user name, no port of [`ports`]. It does not know whose
 //! URL it is. What it returns is what both the check of the origin and the client see; there is no second
 //! reading of the text that could differ.
 
 use url::Url;
 
 use super::assemble::{Refusal, invalid};
+use super::ports;
 use crate::contract::{Escape, Parameter};
 use crate::secrets::escape;
 
@@ -30,6 +31,13 @@ pub(super) fn locate(text: &str, query: &[Parameter]) -> Result<Url, Refusal> {
     }
     if !url.username().is_empty() || url.password().is_some() {
         return invalid("the URL has a user name or a password, which belong into an Authorization header");
+    }
+    if let Some(port) = url.port()
+        && let Some(service) = ports::refused(port)
+    {
+        return Err(Refusal::Egress(format!(
+            "port {port} is that of {service}, to which no request is sent; have the receiver listen on another one"
+        )));
     }
     url.set_fragment(None);
     if !query.is_empty() {
@@ -81,6 +89,16 @@ mod tests {
                 "{text}: {refusal}"
             );
         }
+    }
+
+    #[test]
+    fn a_url_with_the_port_of_another_service_is_refused() {
+        let refusal = locate("http://mail.example:25/", &[]).unwrap_err();
+        assert!(
+            matches!(&refusal, Refusal::Egress(said) if said.contains("25 is that of SMTP")),
+            "{refusal}"
+        );
+        assert!(locate("http://mail.example:2580/", &[]).is_ok());
     }
 
     /// The client has a parser of its own, which must take all that ours does.

@@ -4,7 +4,11 @@
 //! form in which [`super::assemble`] asks whether a request may leave and [`super::HttpEgress`] how. It does not
 //! know requests or secrets.
 
-use url::Origin;
+use http::Uri;
+use url::{Origin, Url};
+
+use super::proxy::{Proxies, Proxy};
+use super::tls::Tls;
 
 /// The way of one target's requests.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +17,8 @@ pub struct Route {
     place: String,
     named: Vec<Origin>,
     fixed: Vec<Origin>,
+    proxies: Proxies,
+    tls: Tls,
 }
 
 impl Route {
@@ -20,6 +26,18 @@ impl Route {
     #[must_use]
     pub fn of(place: String) -> Self {
         Self { place, ..Self::default() }
+    }
+
+    /// The same way, through proxies. By default there are none.
+    #[must_use]
+    pub fn with_proxies(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// The same way, with TLS as the target's settings want it. By default it is as the platform does.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls, ..self }
     }
 
     /// Lets requests go to an origin that the configuration itself names; its host may be on this machine or on a
@@ -47,6 +65,20 @@ impl Route {
     #[must_use]
     pub fn names(&self, origin: &Origin) -> bool {
         self.named.contains(origin)
+    }
+
+    /// Whether the configuration itself names the origin of a URL.
+    pub(super) fn names_origin_of(&self, uri: &Uri) -> bool {
+        Url::parse(&uri.to_string()).is_ok_and(|url| self.names(&url.origin()))
+    }
+
+    /// The proxy that a request to a URL goes through.
+    pub(super) fn proxy_toward(&self, uri: &Uri) -> Option<Proxy> {
+        self.proxies.toward(uri)
+    }
+
+    pub(super) fn tls(&self) -> &Tls {
+        &self.tls
     }
 
     /// Where the target stands in the configuration.

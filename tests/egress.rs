@@ -26,16 +26,28 @@ fn request(method: &str, url: &str, body: impl Into<Bytes>) -> http::Request<Byt
     http::Request::builder().method(method).uri(url).body(body.into()).unwrap()
 }
 
+/// The way of a target whose own URL this is.
+fn way(url: &str) -> Route {
+    let mut route = Route::default();
+    route.name(url::Url::parse(url).unwrap().origin());
+    route
+}
+
+fn named(receiver: &Receiver) -> Route {
+    way(&receiver.url("/"))
+}
+
 /// What comes of a POST to a receiver that does this, without any deadline.
 async fn answer_to(answer: Answer) -> Exchange {
     let receiver = Receiver::start([answer]);
-    egress().0.send(request("POST", &receiver.url("/hook"), "hi"), &Route::default(), TIMEOUT).await
+    egress().0.send(request("POST", &receiver.url("/hook"), "hi"), &named(&receiver), TIMEOUT).await
 }
 
 /// What comes of a POST whose deadline comes when the receiver has it, and what it then sent has arrived.
 async fn answer_in_time(answer: Answer) -> Exchange {
     let (receiver, (egress, clock)) = (Receiver::start([answer]), egress());
-    let sending = egress.send(request("POST", &receiver.url("/hook"), "hi"), &Route::default(), TIMEOUT);
+    let route = named(&receiver);
+    let sending = egress.send(request("POST", &receiver.url("/hook"), "hi"), &route, TIMEOUT);
     let deadline = async {
         receiver.next().await;
         exchange_elsewhere().await;
@@ -70,7 +82,7 @@ async fn requests_one_after_another_share_a_connection() {
     let (receiver, (egress, _)) = (Receiver::start([reply(200).body("ok"), reply(204)]), egress());
     for (path, status) in [("/a?b=c", 200), ("/d", 204), ("/e", 204)] {
         let exchange =
-            egress.send(request("POST", &receiver.url(path), "hi"), &Route::default(), TIMEOUT).await;
+            egress.send(request("POST", &receiver.url(path), "hi"), &named(&receiver), TIMEOUT).await;
         assert_eq!((&exchange.detail, replied(exchange.clone()).status), (&None, status));
         assert_eq!(receiver.next().await.path, path);
     }
@@ -83,7 +95,7 @@ async fn a_connection_that_the_receiver_closed_is_not_used_again() {
     for path in ["/1", "/2"] {
         assert_eq!(
             replied(
-                egress.send(request("POST", &receiver.url(path), "hi"), &Route::default(), TIMEOUT).await
+                egress.send(request("POST", &receiver.url(path), "hi"), &named(&receiver), TIMEOUT).await
             )
             .status,
             200
@@ -108,7 +120,7 @@ async fn a_request_frames_its_body_and_nothing_where_there_is_none() {
     ] {
         let mut sent = request(method, &receiver.url("/"), body);
         sent.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
-        let answer = replied(egress.send(sent, &Route::default(), TIMEOUT).await);
+        let answer = replied(egress.send(sent, &named(&receiver), TIMEOUT).await);
         assert_eq!(answer.body, if method == "HEAD" { "" } else { method }.as_bytes());
         let received = receiver.next().await;
         assert_eq!((received.method.as_str(), received.header("content-length")), (method, length));
@@ -138,7 +150,7 @@ async fn reply_headers_that_are_no_text_are_left_out() {
 async fn of_an_endless_body_the_limit_is_read_and_the_connection_dropped() {
     let (receiver, (egress, _)) = (Receiver::start([endless_body()]), egress());
     let answer =
-        replied(egress.send(request("GET", &receiver.url("/"), ""), &Route::default(), TIMEOUT).await);
+        replied(egress.send(request("GET", &receiver.url("/"), ""), &named(&receiver), TIMEOUT).await);
     assert_eq!((answer.status, answer.body.len()), (200, MAX_REPLY));
     receiver.until("closed connection", |seen| seen.closed == 1).await;
 }
@@ -165,7 +177,7 @@ async fn a_status_counts_though_its_body_breaks_off_or_is_late() {
 async fn a_reply_counts_though_the_request_was_not_read() {
     let receiver = Receiver::start([reply(413).body("too much").then(Then::HangBeforeBody)]);
     let sent = request("POST", &receiver.url("/"), vec![b'x'; 16 * 1024 * 1024]);
-    let answer = replied(egress().0.send(sent, &Route::default(), TIMEOUT).await);
+    let answer = replied(egress().0.send(sent, &named(&receiver), TIMEOUT).await);
     assert_eq!((answer.status, answer.body.as_slice()), (413, "too much".as_bytes()));
 }
 
@@ -199,10 +211,7 @@ async fn headers_without_end_are_cut_off_before_any_deadline() {
 async fn https_to_a_port_that_speaks_http_is_a_failure_of_tls() {
     let receiver = Receiver::start([reply(200)]);
     let url = receiver.url("/hook").replace("http", "https");
-    assert_failed(
-        egress().0.send(request("POST", &url, "hi"), &Route::default(), TIMEOUT).await,
-        Transport::Tls,
-    );
+    assert_failed(egress().0.send(request("POST", &url, "hi"), &way(&url), TIMEOUT).await, Transport::Tls);
     assert!(receiver.seen().requests.is_empty());
 }
 
@@ -210,7 +219,8 @@ async fn https_to_a_port_that_speaks_http_is_a_failure_of_tls() {
 async fn a_receiver_that_takes_nothing_is_left_at_the_deadline() {
     let (receiver, (egress, clock)) = (Receiver::start([hang_before_reading()]), egress());
     let sent = request("POST", &receiver.url("/hook"), vec![b'x'; 16 * 1024 * 1024]);
-    let sending = tokio::spawn(async move { egress.send(sent, &Route::default(), TIMEOUT).await });
+    let route = named(&receiver);
+    let sending = tokio::spawn(async move { egress.send(sent, &route, TIMEOUT).await });
     receiver.until("connection", |seen| seen.connections == 1).await;
     exchange_elsewhere().await;
     clock.advance(TIMEOUT);

@@ -13,14 +13,18 @@
 //!   seen the request: a duplicate is acceptable, a wrong claim that there can be none is not.
 //! - Redirects are replies like any other. To follow one would take a secret to an origin that nobody named.
 
+pub mod addresses;
 pub mod assemble;
+mod clients;
 mod dial;
 mod location;
 pub mod ports;
 pub mod proxy;
+pub mod resolve;
 pub mod route;
 mod segments;
 pub mod tls;
+mod wire;
 
 use std::error::Error;
 use std::io;
@@ -29,33 +33,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue};
-use http::{Method, Response};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
+use http::uri::Scheme;
+use http::{Method, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::capture_connection;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::RootCertStore;
 
-use self::dial::{Dialer, Undialed};
+use self::addresses::Reach;
+use self::clients::{Clients, Rules};
+use self::dial::Undialed;
+use self::proxy::Proxy;
+use self::resolve::{Resolve, SystemResolver};
 use self::route::Route;
 use crate::clock::{Clock, Sleep};
 use crate::contract::{Outcome, Reply, Transport};
 
 /// How much of a reply's body is read, in bytes. What services say of an error fits many times over.
 pub const MAX_REPLY: usize = 64 * 1024;
-
-/// How much a status line and its headers may take, in bytes; at most 100 headers fit, hyper's own limit.
-const MAX_REPLY_HEAD: usize = 64 * 1024;
-
-/// How many idle connections are kept for an origin: as many as requests may be under way in all, or a burst
-/// would make a new one for nearly every request.
-const MAX_IDLE: usize = 256;
-
-/// How long an idle connection is kept, in real time: shorter than common servers do (nginx: 75 s), so that
-/// it is this side which closes, and no request meets a connection that is closing.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a failure's description may be, in characters.
 const MAX_DETAIL: usize = 200;
@@ -70,10 +66,14 @@ pub trait Egress: Send + Sync + 'static {
 /// An exchange under way; dropping it breaks it off.
 pub type Exchanging<'a> = Pin<Box<dyn Future<Output = Exchange> + Send + 'a>>;
 
-/// The HTTP client, and its pool of connections.
+/// The HTTP clients, and their pools of connections.
+///
+/// A connection is made only to an address that was checked: a public one, or a private one where the configuration
+/// itself names the origin. See [`addresses`], and [`proxy`] for what a proxy means for this.
 pub struct HttpEgress {
-    client: Client<Dialer, Full<Bytes>>,
+    clients: Clients,
     clock: Arc<dyn Clock>,
+    is_strict: bool,
 }
 
 /// What became of a request.
@@ -82,8 +82,8 @@ pub struct Exchange {
     /// The outcome as the guest judges it. The reply's text is as it came: blot out the target's secrets
     /// (`Secrets::redact`) before anybody sees it.
     pub outcome: Outcome,
-    /// What went wrong, for logs: one line of at most 200 characters, without URLs, secrets or anything
-    /// else of the request. `None` where nothing did.
+    /// What went wrong, for people: one line of at most 200 characters, without secrets or anything of the request
+    /// but the name of its host. `None` where nothing did.
     pub detail: Option<String>,
 }
 
@@ -98,36 +98,76 @@ impl HttpEgress {
     }
 
     fn trusting(roots: RootCertStore, clock: Arc<dyn Clock>) -> Self {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(MAX_IDLE)
-            .http1_max_buf_size(MAX_REPLY_HEAD)
-            .build(Dialer::new(Arc::clone(&clock), roots));
-        Self { client, clock }
+        let clients = Clients::new(Arc::clone(&clock), Arc::new(SystemResolver), roots);
+        Self { clients, clock, is_strict: false }
+    }
+
+    /// The same for a program whose configuration others write, such as its users who give the URLs of their own
+    /// webhooks: not even an origin that the configuration names may be on a private network.
+    ///
+    /// A proxy may still be, as the program itself chooses it: let nobody else set one.
+    #[must_use]
+    pub fn strict(self) -> Self {
+        Self { is_strict: true, ..self }
+    }
+
+    /// The same with names looked up in another way than the operating system's.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolve) -> Self {
+        self.clients.resolver(Arc::new(resolver));
+        self
+    }
+
+    fn rules(&self, uri: &Uri, route: &Route) -> Rules {
+        let reach = match self.is_strict {
+            true => Reach::Strict,
+            false if route.names_origin_of(uri) => Reach::Named,
+            false => Reach::Fixed,
+        };
+        Rules { reach, proxy: route.proxy_toward(uri), tls: route.tls().clone() }
     }
 
     /// See [`Egress::send`].
     ///
     /// Accept-Encoding is never sent, as nothing here would unpack what came. A request that meets a pooled
     /// connection which the receiver had closed is sent on another one; it has not been seen by then.
-    async fn exchange(&self, mut request: http::Request<Bytes>, timeout: Duration) -> Exchange {
+    async fn exchange(&self, mut request: http::Request<Bytes>, rules: Rules, timeout: Duration) -> Exchange {
         let mut deadline = self.clock.sleep(timeout);
-        request.headers_mut().remove(ACCEPT_ENCODING);
+        let forwarder = match &rules.proxy {
+            Some(Proxy::Http { authorization, .. }) if request.uri().scheme() == Some(&Scheme::HTTP) => {
+                Some(authorization.clone())
+            }
+            _ => None,
+        };
+        let headers = request.headers_mut();
+        headers.remove(ACCEPT_ENCODING);
+        // Between this host and its proxy; what the guest has to say to a proxy would replace it.
+        headers.remove(PROXY_AUTHORIZATION);
+        if let Some(Some(authorization)) = &forwarder {
+            headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
         // RFC 9110, section 8.6; some servers answer 411 without it, and hyper leaves it out for no body.
         if request.body().is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(request.method())
         {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
+        let client = self.clients.of(rules);
         let mut request = request.map(Full::new);
         let connection = capture_connection(&mut request);
         let answer = tokio::select! {
             biased;
-            answer = self.client.request(request) => Some(answer),
+            answer = client.request(request) => Some(answer),
             () = &mut deadline => None,
         };
         let connected = connection.connection_metadata().is_some();
         match answer {
+            Some(Ok(response))
+                if forwarder.is_some() && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
+            {
+                // Only a proxy says so (RFC 9110, section 15.5.8): the receiver has not seen the request.
+                let refused = Undialed::ProxyRefused(response.status().to_string());
+                failed(Transport::Refused, &refused.to_string())
+            }
             Some(Ok(response)) => receive(response, deadline).await,
             Some(Err(error)) => failed(transport(&error, connected), &describe(&error)),
             None if connected => failed(Transport::TimeoutAfterSend, "no reply in time"),
@@ -137,8 +177,9 @@ impl HttpEgress {
 }
 
 impl Egress for HttpEgress {
-    fn send(&self, request: http::Request<Bytes>, _route: &Route, timeout: Duration) -> Exchanging<'_> {
-        Box::pin(self.exchange(request, timeout))
+    fn send(&self, request: http::Request<Bytes>, route: &Route, timeout: Duration) -> Exchanging<'_> {
+        let rules = self.rules(request.uri(), route);
+        Box::pin(self.exchange(request, rules, timeout))
     }
 }
 
@@ -182,8 +223,11 @@ fn transport(error: &hyper_util::client::legacy::Error, connected: bool) -> Tran
     for cause in causes(error) {
         match cause.downcast_ref() {
             Some(Undialed::NoAddress | Undialed::Lookup(_)) => return Transport::Dns,
+            Some(Undialed::Blocked(_)) => return Transport::Blocked,
             Some(Undialed::NoRoots) => return Transport::Tls,
-            Some(Undialed::TooSlow) => return Transport::Refused,
+            Some(Undialed::TooSlow | Undialed::ProxyUnreached(_) | Undialed::ProxyRefused(_)) => {
+                return Transport::Refused;
+            }
             None => {}
         }
         // With TLS 1.3, a receiver that wants a certificate of the client says so only after the handshake
@@ -213,12 +257,12 @@ fn causes(error: &Cause) -> impl Iterator<Item = &Cause> {
 /// An error and its causes in one line of text. The client's own errors and those below tell of addresses and
 /// reasons, never of what was sent.
 fn describe(error: &Cause) -> String {
-    let mut texts: Vec<String> = causes(error).map(ToString::to_string).collect();
+    // "client error (Connect)" says nothing that its causes do not say better, nor does what stands around an error of
+    // the dialer's.
+    let outer = causes(error).position(|cause| cause.is::<Undialed>());
+    let outer = outer.unwrap_or_else(|| usize::from(error.source().is_some()));
+    let mut texts: Vec<String> = causes(error).skip(outer).map(ToString::to_string).collect();
     texts.dedup();
-    if texts.len() > 1 {
-        // "client error (Connect)" says nothing that its causes do not say better.
-        texts.remove(0);
-    }
     let line = texts.join(": ");
     line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_DETAIL).collect()
 }
@@ -240,10 +284,17 @@ mod tests {
         http::Request::get(url).body(Bytes::new()).unwrap()
     }
 
+    /// The way of a target whose URL this is.
+    fn named(url: &str) -> Route {
+        let mut route = Route::default();
+        route.name(url::Url::parse(url).unwrap().origin());
+        route
+    }
+
     /// Sends without a deadline that could end first, and trusting nobody.
     async fn failure_of(url: &str) -> (Transport, String) {
         let egress = HttpEgress::trusting(RootCertStore::empty(), Arc::new(ManualClock::at(0)));
-        match egress.send(request(url), &Route::default(), Duration::from_secs(10)).await {
+        match egress.send(request(url), &named(url), Duration::from_secs(10)).await {
             Exchange { outcome: Outcome::Failed(transport), detail: Some(detail) } => (transport, detail),
             exchange => panic!("{exchange:?}"),
         }
@@ -290,7 +341,7 @@ mod tests {
             stream
         };
         let (exchange, _) =
-            tokio::join!(egress.send(request(&url), &Route::default(), Duration::from_secs(10)), answer);
+            tokio::join!(egress.send(request(&url), &named(&url), Duration::from_secs(10)), answer);
         assert_eq!(exchange.outcome, Outcome::Failed(Transport::Tls), "{:?}", exchange.detail);
     }
 
@@ -306,7 +357,7 @@ mod tests {
             accepted
         };
         let (exchange, _) =
-            tokio::join!(egress.send(request(&url), &Route::default(), Duration::from_secs(10)), deadline);
+            tokio::join!(egress.send(request(&url), &named(&url), Duration::from_secs(10)), deadline);
         assert_eq!(exchange.outcome, Outcome::Failed(Transport::TimeoutBeforeSend), "{:?}", exchange.detail);
     }
 

@@ -14,6 +14,7 @@
 //! - `ingest`: the daemon's HTTP side, with input that is wrong.
 //! - `command_line`: the binary, as a person uses it.
 //! - `golden`: the cases that Node and Python answer byte for byte the same.
+//! - `secrets`: files of secrets that change under a daemon, systemd's credentials.
 //! - `simulate`: outages, limits and poison, hours of them, in virtual time.
 //! - `readme`: the README says what the program says.
 #![expect(
@@ -41,5 +42,6 @@ mod readme;
 mod reload;
 mod retry;
 mod scripted;
+mod secrets;
 mod simulate;
 mod stage;

@@ -142,6 +142,7 @@ impl Builder {
                 (brain, config)
             }
         };
+        config.warnings().for_each(|warning| tracing::warn!("{warning}"));
         let entropy = Arc::new(self.seed.map_or_else(Entropy::from_system, Entropy::from_seed));
         let (handed, take) = mpsc::channel(self.buffer);
         let (asked, answer) = mpsc::channel(64);

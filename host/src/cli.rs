@@ -213,6 +213,8 @@ impl ConfigFile {
         let (name, text) = self.read()?;
         let brain = load_brain(component)?;
         let config = Config::load(&name, &text, &ProcessEnvironment, &brain)?;
+        // What is not a daemon has no log.
+        config.warnings().for_each(|warning| eprintln!("warning: {warning}"));
         Ok((brain, config))
     }
 }

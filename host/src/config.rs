@@ -12,8 +12,7 @@
 //!            └────────────┴───────────────┴────────────────┴─▶ findings ─▶ Report
 //! ```
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -28,6 +27,7 @@ pub(crate) use self::targets::Fingerprint;
 use self::targets::{Collected, Naming, Targets};
 use self::vault::Vault;
 use crate::contract::{Diagnostic, Provider};
+use crate::egress::proxy::Proxies;
 use crate::egress::route::Route;
 use crate::environment::Environment;
 use crate::secrets::Secrets;
@@ -57,6 +57,7 @@ mod tests;
 mod vault;
 
 pub use self::report::Report;
+pub use self::vault::Files;
 
 /// A configuration that the host and the component both accept.
 #[derive(Debug)]
@@ -70,7 +71,8 @@ pub struct Config {
     pub(crate) fingerprints: HashMap<String, Fingerprint>,
     server: ServerConfig,
     queue: QueueConfig,
-    files: BTreeSet<PathBuf>,
+    files: Files,
+    unverified: Vec<String>,
 }
 
 /// The component that a configuration is for.
@@ -113,7 +115,12 @@ impl Config {
         let parts = Parts::prepare(&mut root, &mut vault, &mut findings);
         findings.extend(problems.into_iter().filter(|problem| parts.concerns(problem)));
 
-        let mut targets = Targets::new(&catalog, source);
+        let proxies = root.get("proxy").filter(|proxy| !proxy.is_null() && !findings.covers("/proxy"));
+        let proxies = match proxies {
+            Some(proxy) => routes::proxy(proxy, "/proxy", &mut findings).unwrap_or_default(),
+            None => Proxies::from_environment(environment),
+        };
+        let mut targets = Targets::new(&catalog, source, &proxies);
         let mut told = Map::new();
         if let Some(list) = root.get("targets") {
             told.insert(
@@ -158,12 +165,22 @@ impl Config {
             findings.extend(theirs);
         }
         match findings.into_report(source) {
-            Some(report) => Err(report),
+            Some(report) => Err(report.of_files(vault.into_files())),
             None => {
-                let (Collected { secrets, routes, fingerprints }, alerts_to) =
+                let (Collected { secrets, routes, unverified, fingerprints }, alerts_to) =
                     (targets.collected(), alerts_to.unwrap_or_default());
                 let files = vault.into_files();
-                Ok(Self { guest_config, secrets, routes, alerts_to, fingerprints, server, queue, files })
+                Ok(Self {
+                    guest_config,
+                    secrets,
+                    routes,
+                    alerts_to,
+                    fingerprints,
+                    server,
+                    queue,
+                    files,
+                    unverified,
+                })
             }
         }
     }
@@ -204,10 +221,21 @@ impl Config {
         self.routes.get(target)
     }
 
+    /// What whoever starts with it should know, a line each: the targets whose receivers may show any certificate.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.unverified.iter().map(|target| {
+            format!(
+                "target `{target}` accepts any certificate: whoever is on the way can read and change what is sent, its \
+                 secrets too; `tls: {{ ca_file: … }}` trusts one"
+            )
+        })
+    }
+
     /// The files that it was read from beside its own, or would be if they were there: secrets and certificates. When
     /// one of them changes it is to be read anew.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        self.files.iter().map(PathBuf::as_path)
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// Where the server listens, and to whom.

@@ -283,6 +283,7 @@ impl Nuncio {
     ///
     /// Where the component cannot be used with this configuration; then nothing changes.
     pub async fn reload(&self, config: Config) -> Result<(), StartError> {
+        config.warnings().for_each(|warning| tracing::warn!("{warning}"));
         let Shared { brain, egress, default_limits, .. } = &*self.shared;
         let (limits, in_all) = (config.queue().limits(*default_limits), config.queue().concurrency);
         let setup = Setup::of(brain, config, Arc::clone(egress)).map_err(BrainError::from)?;

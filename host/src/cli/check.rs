@@ -22,6 +22,7 @@ pub(super) fn run(arguments: &Arguments, component: Option<Vec<u8>>) -> Result<E
     let brain = super::load_brain(component)?;
     match Config::load(&name, &text, &ProcessEnvironment, &brain) {
         Ok(config) => {
+            config.warnings().for_each(|warning| eprintln!("warning: {warning}"));
             let targets = brain.dispatcher(config.guest_config())?.targets()?;
             let targets: Vec<String> = targets.into_iter().map(|target| target.name).collect();
             if arguments.json {

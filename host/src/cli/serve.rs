@@ -65,6 +65,7 @@ pub(super) async fn run(mut arguments: Arguments, component: Option<Vec<u8>>) ->
     let address = listener.local_addr().unwrap_or(address);
     let control = control_token();
     let (before, queue) = (config.queue().place.clone(), describe_place(&place));
+    let files = config.files().clone();
     let nuncio =
         with_queue(Nuncio::with_config(brain.clone(), config), &place, address, &control).await?.start()?;
     let server = Arc::new(Server::new(nuncio.clone(), &settings.tokens, Some(&control)));
@@ -83,7 +84,7 @@ pub(super) async fn run(mut arguments: Arguments, component: Option<Vec<u8>>) ->
         }
     };
     let fixed = Fixed { address, listen: settings.listen, place: before };
-    let mut reload = Reload::new(arguments.file, text, fixed, brain);
+    let mut reload = Reload::new(arguments.file, text, files, fixed, brain);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

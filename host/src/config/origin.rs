@@ -1,11 +1,13 @@
 //! Where a URL of the configuration points.
 //!
-//! It decides which URLs a target may have: absolute, http or https, without credentials, and such that
-//! everybody who reads the text finds the same host in it. It never quotes one: a URL may be a secret.
+//! It decides which URLs a target may have: absolute, http or https, without credentials, on no port of another
+//! service, and such that everybody who reads the text finds the same host in it. It never quotes one: a URL may be a secret.
 
 use std::ops::Range;
 
 use url::{Origin, Url};
+
+use crate::egress::ports;
 
 /// What is wrong with a URL, and what to do about it.
 type Wrong = (&'static str, &'static str);
@@ -37,6 +39,10 @@ pub fn origin(text: &str) -> Result<Origin, Wrong> {
     if !url.username().is_empty() || url.password().is_some() {
         let hint = "use the provider's settings for a token, or for a user and a password";
         return Err(("a URL cannot hold a user or a password here", hint));
+    }
+    if url.port().is_some_and(|port| ports::refused(port).is_some()) {
+        let hint = "have the receiver listen on another port";
+        return Err(("no request is sent to this port, which belongs to another service than HTTP", hint));
     }
     Ok(url.origin())
 }
@@ -80,6 +86,7 @@ mod tests {
             ("https://example.com\\@other", "backslash"),
             ("https://me@example.com/", "user or a password"),
             ("https://:pw@example.com/", "user or a password"),
+            ("http://example.com:25/", "belongs to another service"),
         ] {
             let (problem, hint) = origin(url).unwrap_err();
             assert!(problem.contains(words) && !hint.is_empty(), "{url}: {problem}");

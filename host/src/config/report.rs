@@ -10,6 +10,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet,
 use serde::Serialize;
 
 use super::position::Lines;
+use super::vault::Files;
 use crate::secrets::MASK;
 
 /// How much of a long line is shown before and after the start of what is underlined, in bytes. Some ten
@@ -60,6 +61,7 @@ pub struct Report {
     text: String,
     problems: Vec<Problem>,
     masked: Vec<Range<usize>>,
+    files: Files,
 }
 
 impl Report {
@@ -76,7 +78,25 @@ impl Report {
         let key = |p: &Problem| (p.span.as_ref().map(|span| (span.start, span.end)), p.problem.clone());
         problems.sort_by_cached_key(key);
         problems.dedup();
-        Self { source: source.to_owned(), text: text.to_owned(), problems, masked: union(masked) }
+        Self {
+            source: source.to_owned(),
+            text: text.to_owned(),
+            problems,
+            masked: union(masked),
+            files: Files::default(),
+        }
+    }
+
+    /// The same, where these files were read too.
+    #[must_use]
+    pub(super) fn of_files(self, files: Files) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The files that were read beside the text, or would have been if they had been there.
+    #[must_use]
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// Where the text came from.

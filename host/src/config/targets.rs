@@ -16,9 +16,10 @@ use super::findings::Findings;
 use super::position::{Lines, first_line};
 use super::references::References;
 use super::report::Problem;
-use super::routes;
+use super::routes::{KEYS as OF_THE_WAY, Way};
 use super::settings::Catalog;
 use super::vault::Vault;
+use crate::egress::proxy::Proxies;
 use crate::egress::route::Route;
 use crate::secrets::Secrets;
 
@@ -36,6 +37,8 @@ pub struct Targets<'c, 'p> {
     catalog: &'c Catalog<'p>,
     /// What the file is called, for people.
     source: &'c str,
+    /// Which proxies there are for those that name none.
+    proxies: &'c Proxies,
     count: usize,
     names: BTreeSet<String>,
     collected: Collected,
@@ -51,6 +54,8 @@ pub struct Collected {
     pub secrets: Secrets,
     /// How the requests of each leave, by its name.
     pub routes: HashMap<String, Route>,
+    /// The names of those that any certificate will do for.
+    pub unverified: Vec<String>,
     /// What changes with the settings of each, by its name.
     pub fingerprints: HashMap<String, Fingerprint>,
 }
@@ -58,9 +63,9 @@ pub struct Collected {
 impl<'c, 'p> Targets<'c, 'p> {
     /// No targets yet.
     #[must_use]
-    pub fn new(catalog: &'c Catalog<'p>, source: &'c str) -> Self {
+    pub fn new(catalog: &'c Catalog<'p>, source: &'c str, proxies: &'c Proxies) -> Self {
         let (collected, orphans) = (Collected::default(), Secrets::default());
-        Self { catalog, source, count: 0, names: BTreeSet::new(), collected, orphans }
+        Self { catalog, source, proxies, count: 0, names: BTreeSet::new(), collected, orphans }
     }
 
     /// How many were read, good or bad.
@@ -143,14 +148,15 @@ impl<'c, 'p> Targets<'c, 'p> {
         }
 
         let line = Lines::of(findings.text()).number(node.span.start);
-        let mut route = Route::of(format!("{}:{line}", self.source));
+        let (own, rest): (Vec<_>, Vec<_>) =
+            node.entries().iter().partition(|entry| OF_THE_WAY.contains(&entry.key.as_str()));
+        let mut way = Way::default();
+        own.into_iter().for_each(|entry| way.read(&entry.key, &entry.value, at, vault, findings));
+        let mut route = way.route(format!("{}:{line}", self.source), self.proxies);
         let mut told = Map::new();
         if let Some(default) = default {
             told.insert("name".to_owned(), default.into());
         }
-        let (own, rest): (Vec<_>, Vec<_>) =
-            node.entries().iter().partition(|entry| routes::KEYS.contains(&entry.key.as_str()));
-        own.into_iter().for_each(|entry| routes::read(&entry.key, &entry.value, at, &mut route, findings));
         let (common, settings): (Vec<_>, Vec<_>) = rest.into_iter().partition(|entry| is_common(entry));
         let common = common.into_iter().filter(|entry| default.is_none() || entry.key != "name");
         told.extend(common.map(|entry| (entry.key.clone(), entry.value.to_json())));
@@ -175,7 +181,11 @@ impl<'c, 'p> Targets<'c, 'p> {
         let told = Json::Object(told);
         if let Some(name) = name.filter(|_| is_own) {
             let secrets = self.collected.secrets.of(name);
-            let fingerprint = Fingerprint::of(&(node.to_json().to_string(), secrets), &told.to_string());
+            let whole = (node.to_json().to_string(), secrets, &way.inputs);
+            let fingerprint = Fingerprint::of(&whole, &told.to_string());
+            if way.accepts_invalid_certs {
+                self.collected.unverified.push(name.to_owned());
+            }
             self.collected.fingerprints.insert(name.to_owned(), fingerprint);
             self.collected.routes.insert(name.to_owned(), route);
         }
@@ -258,7 +268,8 @@ mod tests {
         let text = format!("targets:\n{list}\n");
         let root = Document::parse(&text).unwrap().root;
         let mut findings = Findings::new(&text);
-        let mut targets = Targets::new(&catalog, "f");
+        let none = Proxies::none();
+        let mut targets = Targets::new(&catalog, "f", &none);
         let mut vault = Vault::new("f", &ProcessEnvironment);
         let list = root.get("targets").unwrap();
         let told = targets.read(list, "/targets", naming, &mut vault, &mut findings);

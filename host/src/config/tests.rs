@@ -111,6 +111,15 @@ pub(super) fn read_in(folder: &Folder, text: &str) -> Result<Config, Report> {
     Config::read(&source, text, &environment, &component(&providers(), &open))
 }
 
+/// Reads a configuration for a component that is not the embedded one and names an origin of its own.
+pub(super) fn read_for_a_foreign_component(text: &str) -> Config {
+    let mut theirs = providers();
+    theirs[0].origins.push("https://fixed.example".to_owned());
+    let open = |_: &str| Ok(());
+    let component = Component { providers: &theirs, embedded: Some(&providers()), open: &open };
+    Config::read("f", text, &environment(), &component).unwrap()
+}
+
 /// What is wrong with one, which is never shown with a value in it.
 pub(super) fn problems_of(folder: Folder, text: &str) -> (Folder, Vec<Line>) {
     let report = read_in(&folder, text).unwrap_err();

@@ -7,8 +7,11 @@
 //!
 //! It keeps the names of all files that were read, so that somebody can watch them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 use super::document::{Node, Value};
 use super::findings::Findings;
@@ -37,8 +40,15 @@ pub struct Vault<'e> {
     folder: PathBuf,
     given: HashMap<String, Given>,
     secrets_dir: PathBuf,
-    files: BTreeSet<PathBuf>,
+    files: Files,
 }
+
+/// The files that a configuration names, and what they held when they were read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files(BTreeMap<PathBuf, Held>);
+
+/// A hash of what a file held; `None` where it could not be read.
+type Held = Option<[u8; 32]>;
 
 /// What the section `secrets` says of one.
 enum Given {
@@ -58,7 +68,7 @@ impl<'e> Vault<'e> {
             folder,
             given: HashMap::new(),
             secrets_dir: SECRETS_DIR.into(),
-            files: BTreeSet::new(),
+            files: Files::default(),
         }
     }
 
@@ -70,7 +80,7 @@ impl<'e> Vault<'e> {
 
     /// The files that were read, or looked for.
     #[must_use]
-    pub fn into_files(self) -> BTreeSet<PathBuf> {
+    pub fn into_files(self) -> Files {
         self.files
     }
 
@@ -160,7 +170,7 @@ impl<'e> Vault<'e> {
                 let folders = folders.into_iter().chain([self.secrets_dir.clone()]);
                 let paths: Vec<PathBuf> = folders.map(|folder| folder.join(name)).collect();
                 // A file that is not there yet is one to watch, too.
-                self.files.extend(paths.iter().cloned());
+                self.files.0.extend(paths.iter().map(|path| (path.clone(), None)));
                 let Some(path) = paths.iter().find(|path| path.is_file()) else {
                     return Err(self.unknown(name, &paths));
                 };
@@ -212,9 +222,10 @@ impl<'e> Vault<'e> {
     }
 
     fn read_bytes(&mut self, path: &Path) -> Result<Vec<u8>, Wrong> {
-        self.files.insert(path.to_owned());
+        let (held, read) = hold(self.environment, path);
+        self.files.0.insert(path.to_owned(), held);
         let shown = path.display();
-        match self.environment.read(path, LARGEST_SECRET) {
+        match read {
             Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => {
                 let hint = "this looks like the wrong file".to_owned();
@@ -226,6 +237,26 @@ impl<'e> Vault<'e> {
                 Err((format!("cannot read {shown}: {error}"), hint))
             }
         }
+    }
+}
+
+/// What is in a file, and what is kept of that.
+fn hold(environment: &dyn Environment, path: &Path) -> (Held, io::Result<Option<Vec<u8>>>) {
+    let read = environment.read(path, LARGEST_SECRET);
+    let content = read.as_ref().ok().and_then(Option::as_ref);
+    (content.map(|content| Sha256::digest(content).into()), read)
+}
+
+impl Files {
+    /// Their paths, sorted: those that were read, and those that would have been if they had been there.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.keys().map(PathBuf::as_path)
+    }
+
+    /// Whether one of them holds something else now.
+    #[must_use]
+    pub fn have_changed(&self, environment: &dyn Environment) -> bool {
+        self.0.iter().any(|(path, held)| hold(environment, path).0 != *held)
     }
 }
 
@@ -242,6 +273,7 @@ mod tests {
 
     use super::super::tests::{Folder, problems_of, read_in};
     use super::*;
+    use crate::environment::ProcessEnvironment;
 
     /// Two places for secrets, each with files of its own, and one beside the configuration.
     fn folder() -> Folder {
@@ -395,15 +427,19 @@ mod tests {
                     - {name: a, provider: post, token: '${secret:docker}'}\n\
                     - {name: b, provider: post, token: '${secret:file}'}\n";
         let config = read_in(&folder, text).unwrap();
-        let files: Vec<&Path> = config.files().collect();
+        let files: Vec<&Path> = config.files().paths().collect();
         for file in ["beside", "run/docker", "credentials/docker"] {
             assert!(files.contains(&folder.path(file).as_path()), "{file}: {files:?}");
         }
         let before = config.fingerprints["a"];
+        assert!(!config.files().have_changed(&ProcessEnvironment));
         folder.write("run/docker", b"canary-rotated\n");
+        assert!(config.files().have_changed(&ProcessEnvironment));
         let after = read_in(&folder, text).unwrap().fingerprints["a"];
         assert!(before.whole != after.whole && before.open == after.open);
         fs::remove_file(folder.path("run/docker")).unwrap();
-        assert!(read_in(&folder, text).is_err());
+        let report = read_in(&folder, text).unwrap_err();
+        folder.write("run/docker", b"canary");
+        assert!(report.files().have_changed(&ProcessEnvironment), "what is missing is waited for");
     }
 }

@@ -1,15 +1,16 @@
-//! A new configuration for a running daemon: on SIGHUP, and when the file has changed.
+//! A new configuration for a running daemon: on SIGHUP, and when its file or one that it names has changed.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use nuncio::Nuncio;
 use nuncio::brain::Brain;
-use nuncio::config::Config;
 use nuncio::config::queue::QueuePlace;
+use nuncio::config::{Config, Files};
 use nuncio::environment::ProcessEnvironment;
+use nuncio::{Nuncio, StartError};
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
@@ -24,6 +25,8 @@ pub(super) struct Reload {
     file: ConfigFile,
     /// Its text, as it was seen last.
     text: Option<String>,
+    /// The files that it names, as they were read.
+    files: Files,
     fixed: Fixed,
     brain: Brain,
 }
@@ -39,21 +42,17 @@ pub(super) struct Fixed {
 }
 
 impl Reload {
-    pub(super) fn new(file: ConfigFile, text: String, fixed: Fixed, brain: Brain) -> Self {
-        Self { file, text: Some(text), fixed, brain }
+    /// For a daemon that began with this text and what lay in these files.
+    pub(super) fn new(file: ConfigFile, text: String, files: Files, fixed: Fixed, brain: Brain) -> Self {
+        Self { file, text: Some(text), files, fixed, brain }
     }
 
     /// Reloads whenever it is to; never ends.
     pub(super) async fn run(&mut self, nuncio: &Nuncio, server: &Server, hang_up: &mut Signal) {
         let (tell, mut changed) = mpsc::channel(1);
-        let watcher = self.file.path().map(|path| watch(path, tell.clone()));
+        let mut _watcher = self.watch(&tell);
         // It may have changed between the start and now, unseen.
         let _ = tell.try_send(());
-        // The sender lives as long as this does, whether anybody watches or not.
-        let _kept = tell;
-        if let Some(Err(error)) = &watcher {
-            tracing::warn!(%error, "changes of the configuration are not seen; send SIGHUP");
-        }
         loop {
             let is_asked = tokio::select! {
                 _ = hang_up.recv() => true,
@@ -64,11 +63,21 @@ impl Reload {
                 }
             };
             match self.file.read() {
-                Ok((name, text)) if is_asked || self.text.as_ref() != Some(&text) => {
-                    self.text = Some(text.clone());
-                    self.take(&name, &text, nuncio, server).await;
+                Ok((name, text)) => {
+                    let is_new =
+                        self.text.as_ref() != Some(&text) || self.files.have_changed(&ProcessEnvironment);
+                    if !is_asked && !is_new {
+                        continue;
+                    }
+                    let files = self.take(&name, &text, nuncio, server).await;
+                    let is_elsewhere = !files.paths().eq(self.files.paths());
+                    (self.text, self.files) = (Some(text), files);
+                    if is_elsewhere {
+                        _watcher = self.watch(&tell);
+                        // One may have changed before it was watched.
+                        let _ = tell.try_send(());
+                    }
                 }
-                Ok(_) => {}
                 // Said once, until there is a file again.
                 Err(failure) if is_asked || self.text.is_some() => {
                     self.text = None;
@@ -79,14 +88,24 @@ impl Reload {
         }
     }
 
-    async fn take(&self, name: &str, text: &str, nuncio: &Nuncio, server: &Server) {
+    /// Goes on by a text, if it is right; either way returns the files that it names.
+    async fn take(&self, name: &str, text: &str, nuncio: &Nuncio, server: &Server) -> Files {
         let config = match Config::load(name, text, &ProcessEnvironment, &self.brain) {
             Ok(config) => config,
-            Err(error) => return refuse(error.into()),
+            Err(error) => {
+                let files = match &error {
+                    StartError::Config(report) => report.files().clone(),
+                    _ => self.files.clone(),
+                };
+                refuse(error.into());
+                return files;
+            }
         };
+        let files = config.files().clone();
         let settings = config.server().clone();
         if let Err(failure) = super::require_tokens(self.fixed.address, &settings.tokens) {
-            return refuse(failure);
+            refuse(failure);
+            return files;
         }
         if settings.listen != self.fixed.listen {
             eprintln!("warning: `server.listen` has changed; that takes a restart");
@@ -101,6 +120,17 @@ impl Reload {
             }
             Err(error) => refuse(error.into()),
         }
+        files
+    }
+
+    /// Has changes told of; for as long as the result lives.
+    fn watch(&self, tell: &mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+        let config = self.file.path()?;
+        watch(&config, &self.files, tell.clone())
+            .inspect_err(|error| {
+                tracing::warn!(%error, "changes of the configuration are not seen; send SIGHUP");
+            })
+            .ok()
     }
 }
 
@@ -109,19 +139,28 @@ fn refuse(failure: Failure) {
     eprintln!("nuncio goes on by the configuration that it has");
 }
 
-/// Watches the folder of a file, because editors put a new file in the place of the old one. What else happens
-/// there is nobody's business, unless the file is a link, whose target can change in other ways.
-fn watch(path: PathBuf, tell: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
-    let is_link = path.is_symlink();
+/// Watches the folders of the configuration and of the files that it names, because editors and orchestrators put a
+/// new file in the place of the old one. What else happens there is nobody's business, unless one of the files is a
+/// link, whose target can change in other ways: Kubernetes swaps the folder that its secrets are links into.
+fn watch(config: &Path, files: &Files, tell: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
+    let all: Vec<PathBuf> = std::iter::once(config).chain(files.paths()).map(Path::to_owned).collect();
+    let has_links = all.iter().any(|path| path.is_symlink());
+    let folder = |path: &Path| match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let folders: BTreeSet<PathBuf> = files.paths().map(folder).collect();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let is_change = event.is_ok_and(|event| {
-            let is_it = event.paths.iter().any(|other| other.file_name() == path.file_name());
-            (is_it || is_link) && !event.kind.is_access()
-        });
+        let is_one = |path: &PathBuf| all.iter().any(|one| one.file_name() == path.file_name());
+        let is_change =
+            event.is_ok_and(|event| (has_links || event.paths.iter().any(is_one)) && !event.kind.is_access());
         // One word is enough, however much has changed.
         let _ = is_change.then(|| tell.try_send(()));
     })?;
-    watcher.watch(&folder.unwrap_or_else(|| PathBuf::from(".")), RecursiveMode::NonRecursive)?;
+    watcher.watch(&folder(config), RecursiveMode::NonRecursive)?;
+    // A folder that is not there holds nothing that could change.
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    }
     Ok(watcher)
 }

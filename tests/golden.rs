@@ -16,8 +16,8 @@ use std::fs;
 
 use nuncio::brain::{Brain, Dispatcher, EMBEDDED};
 use nuncio::contract::{
-    Admission, Atom, Attempt, Body, Breaker, Decision, Diagnostic, Endpoint, Header, Hmac, Judgement,
-    Notification, Outcome, Parameter, Probe, Reply, Request, Secret, Segment, Transport, Verdict,
+    Admission, Atom, Attempt, Body, Breaker, Decision, Diagnostic, Ed25519, Endpoint, Header, Hmac,
+    Judgement, Notification, Outcome, Parameter, Probe, Reply, Request, Secret, Segment, Transport, Verdict,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -264,9 +264,12 @@ fn segment(segment: Segment) -> Value {
             json!({ "secret": { "name": secret, "escape": name(&escape) } })
         }
         Segment::Base64(atoms) => json!({ "base64": each(atoms, atom) }),
-        Segment::HmacSha256(Hmac { key, key_is_base64, message, hex }) => json!({ "hmac-sha256": {
-            "key": each(key, atom), "key-is-base64": key_is_base64, "message": each(message, atom), "hex": hex,
+        Segment::HmacSha256(Hmac { key, key_form, message, hex }) => json!({ "hmac-sha256": {
+            "key": each(key, atom), "key-form": name(&key_form), "message": each(message, atom), "hex": hex,
         } }),
+        Segment::Ed25519(Ed25519 { key, message }) => {
+            json!({ "ed25519": { "key": each(key, atom), "message": each(message, atom) } })
+        }
     }
 }
 

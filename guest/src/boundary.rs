@@ -23,8 +23,8 @@ use crate::judge::{self, Admission, Attempt, Endpoint, Verdict};
 use crate::notification::{Body, Field, Level, Notification};
 use crate::outcome::{Class, Outcome, Reply, Transport};
 use crate::pace::{Arrivals, Pace};
-use crate::provider;
-use crate::request::{Atom, Escape, Request, Segment};
+use crate::provider::{self, Occasion};
+use crate::request::{Atom, Escape, KeyForm, Request, Segment};
 
 struct Component;
 
@@ -87,10 +87,10 @@ impl GuestDispatcher for Config {
         target: String,
         notification: wit::Notification,
         _attempt: wit::Attempt,
-        _now: u64,
+        now: u64,
     ) -> Result<Vec<wit::Request>, String> {
         let target = self.target(&target).ok_or(UNKNOWN_TARGET)?;
-        let requests = target.service.format(&notification_in(notification))?;
+        let requests = target.service.format(&notification_in(notification), &Occasion { now })?;
         Ok(requests.into_iter().map(|request| request_out(request, target)).collect())
     }
 
@@ -319,9 +319,17 @@ fn segment_out(segment: Segment) -> wit::Segment {
         Segment::Base64(atoms) => wit::Segment::Base64(atoms_out(atoms)),
         Segment::HmacSha256(hmac) => wit::Segment::HmacSha256(wit::Hmac {
             key: atoms_out(hmac.key),
-            key_is_base64: hmac.key_is_base64,
+            key_form: match hmac.key_form {
+                KeyForm::Text => wit::KeyForm::Text,
+                KeyForm::Base64 => wit::KeyForm::Base64,
+                KeyForm::PrefixedBase64 => wit::KeyForm::PrefixedBase64,
+            },
             message: atoms_out(hmac.message),
             hex: hmac.hex,
+        }),
+        Segment::Ed25519(signature) => wit::Segment::Ed25519(wit::Ed25519 {
+            key: atoms_out(signature.key),
+            message: atoms_out(signature.message),
         }),
     }
 }

@@ -17,6 +17,13 @@ pub mod gotify;
 pub mod ntfy;
 pub mod webhook;
 
+/// What a provider may know of the moment in which it formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occasion {
+    /// When this attempt begins, in milliseconds since the Unix epoch.
+    pub now: u64,
+}
+
 /// A kind of service, configured for one target.
 ///
 /// An implementation must not join URLs by adding strings ([`crate::settings::BaseUrl::join`] does it), put
@@ -43,12 +50,13 @@ pub trait Provider: Sized + 'static {
     /// they stand.
     fn check(settings: Self::Settings, at: &Pointer, problems: &mut Diagnostics) -> Option<Self>;
 
-    /// The requests that deliver a notification, in the order in which they must be sent; at least one.
+    /// The requests that deliver a notification, in the order in which they must be sent; at least one, and
+    /// as many on every occasion.
     ///
     /// # Errors
     ///
     /// Where this notification cannot be delivered by this service at all; the text says why.
-    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String>;
+    fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String>;
 
     /// What a reply means, where this service means something else than HTTP in general; else `None`.
     fn classify(&self, reply: &Reply) -> Option<Class> {
@@ -71,7 +79,7 @@ pub trait Service {
     /// # Errors
     ///
     /// As there.
-    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String>;
+    fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String>;
 
     /// See [`Provider::classify`].
     fn classify(&self, reply: &Reply) -> Option<Class>;
@@ -84,8 +92,8 @@ pub trait Service {
 }
 
 impl<P: Provider> Service for P {
-    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String> {
-        Provider::format(self, notification)
+    fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
+        Provider::format(self, notification, occasion)
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {
@@ -179,9 +187,12 @@ pub(crate) mod tests {
         problems.into_vec().into_iter().map(|d| format!("{}: {} ({})", d.path, d.problem, d.hint)).collect()
     }
 
+    /// When the tests' requests are formatted: 12.345 s past a whole minute.
+    pub(crate) const OCCASION: Occasion = Occasion { now: 1_700_000_052_345 };
+
     /// The one request that delivers a notification.
     pub(crate) fn request(target: &impl Provider, notification: &Notification) -> Request {
-        let mut requests = target.format(notification).expect("it can be delivered");
+        let mut requests = target.format(notification, &OCCASION).expect("it can be delivered");
         assert_eq!(requests.len(), 1);
         requests.remove(0)
     }

@@ -9,7 +9,7 @@ pub enum Atom {
     Text(String),
     /// The name of a secret.
     Secret(String),
-    /// The bytes of the request's body; only inside an HMAC's message.
+    /// The bytes of the request's body; only inside the message of an HMAC or of an Ed25519 signature.
     RequestBody,
 }
 
@@ -24,17 +24,37 @@ pub enum Escape {
     Json,
 }
 
+/// How the key of an HMAC is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyForm {
+    /// The text is the key.
+    Text,
+    /// Base64 of the key.
+    Base64,
+    /// Base64 of the key, after a prefix that ends with the first `_`.
+    PrefixedBase64,
+}
+
 /// HMAC-SHA256 over a message, computed by the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hmac {
     /// The key: the atoms, one after another.
     pub key: Vec<Atom>,
-    /// Whether the key is base64 text that the host decodes first.
-    pub key_is_base64: bool,
+    /// How the key is written.
+    pub key_form: KeyForm,
     /// The message: the atoms, one after another.
     pub message: Vec<Atom>,
     /// Written as hexadecimal, not as base64.
     pub hex: bool,
+}
+
+/// An Ed25519 signature of a message, computed by the host and written as base64.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ed25519 {
+    /// The private key, as [`KeyForm::PrefixedBase64`]: its seed, or its seed and the public key.
+    pub key: Vec<Atom>,
+    /// The message: the atoms, one after another.
+    pub message: Vec<Atom>,
 }
 
 /// A piece of a URL, of a header's value or of a body.
@@ -53,6 +73,8 @@ pub enum Segment {
     Base64(Vec<Atom>),
     /// An HMAC-SHA256.
     HmacSha256(Hmac),
+    /// An Ed25519 signature.
+    Ed25519(Ed25519),
 }
 
 /// One HTTP request. The host adds Host, Content-Length and User-Agent, and the target's timeout.

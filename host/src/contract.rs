@@ -15,9 +15,9 @@ mod generated {
 pub use generated::exports::nuncio::dispatch::catalog::Provider;
 pub(crate) use generated::exports::nuncio::dispatch::dispatcher::Guest;
 pub use generated::nuncio::dispatch::types::{
-    Admission, Arrivals, Atom, Attempt, Body, Breaker, Choice, Class, Decision, Diagnostic, Endpoint, Escape,
-    Field, Header, Hmac, Judgement, Level, Notification, Outcome, Pace, Parameter, Place, Probe, Recent,
-    Reply, Request, Secret, Segment, Target, Transport, Verdict,
+    Admission, Arrivals, Atom, Attempt, Body, Breaker, Choice, Class, Decision, Diagnostic, Ed25519,
+    Endpoint, Escape, Field, Header, Hmac, Judgement, KeyForm, Level, Notification, Outcome, Pace, Parameter,
+    Place, Probe, Recent, Reply, Request, Secret, Segment, Target, Transport, Verdict,
 };
 pub(crate) use generated::{Notifier, NotifierPre};
 

@@ -23,6 +23,7 @@ pub mod proxy;
 pub mod resolve;
 pub mod route;
 mod segments;
+mod sign;
 pub mod tls;
 mod wire;
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::notification::{Format, Level, Notification};
-use crate::provider::Provider;
+use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::settings::{BaseUrl, PerLevel, Secret};
 
@@ -80,7 +80,7 @@ impl Provider for Gotify {
         })
     }
 
-    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String> {
+    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
         let mut extras = serde_json::Map::new();
         if self.format == Format::Markdown {
             extras.insert("client::display".to_owned(), json!({ "contentType": "text/markdown" }));
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::notification::Body;
     use crate::notification::tests::{fields, items, notification};
-    use crate::provider::tests::{body, header, notifications, open, problems, request};
+    use crate::provider::tests::{OCCASION, body, header, notifications, open, problems, request};
 
     fn settings() -> Value {
         json!({ "url": "https://push.example", "token": { "$secret": "phone/token" } })
@@ -227,8 +227,8 @@ mod tests {
         #[test]
         fn any_text_arrives_as_it_is(notification in notifications()) {
             let target = open::<Gotify>(settings());
-            let first = target.format(&notification);
-            prop_assert_eq!(&first, &target.format(&notification));
+            let first = target.format(&notification, &OCCASION);
+            prop_assert_eq!(&first, &target.format(&notification, &OCCASION));
             let sent = sent(&target, &notification);
             prop_assert_eq!(&sent["title"], &json!(notification.title));
             prop_assert_eq!(&sent["message"], &json!(notification.message(Format::Markdown)));

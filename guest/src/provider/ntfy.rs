@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::authorization;
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::notification::{Format, Level, Notification};
-use crate::provider::Provider;
+use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::settings::{BaseUrl, PerLevel, Secret};
 
@@ -131,7 +131,7 @@ impl Provider for Ntfy {
         })
     }
 
-    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String> {
+    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
         let mut tags: Vec<&str> = Vec::new();
         for tag in self.tags.iter().chain(&notification.tags) {
             if !tags.contains(&tag.as_str()) {
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use crate::notification::Body;
     use crate::notification::tests::{items, notification};
-    use crate::provider::tests::{body, header, notifications, open, problems, request};
+    use crate::provider::tests::{OCCASION, body, header, notifications, open, problems, request};
 
     fn with(more: &Value) -> Value {
         let mut settings = json!({ "url": "https://ntfy.example/", "topic": "alerts" });
@@ -308,7 +308,7 @@ mod tests {
         #[test]
         fn any_text_arrives_as_it_is(notification in notifications()) {
             let target = open::<Ntfy>(with(&json!({})));
-            prop_assert_eq!(target.format(&notification), target.format(&notification));
+            prop_assert_eq!(target.format(&notification, &OCCASION), target.format(&notification, &OCCASION));
             let sent = sent(&target, &notification);
             prop_assert_eq!(sent["title"].as_str().unwrap_or_default(), notification.title.as_str());
             prop_assert_eq!(sent.get("title").is_some(), !notification.title.is_empty());

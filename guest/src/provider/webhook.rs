@@ -14,7 +14,7 @@ use crate::diagnostic::{Diagnostics, Pointer, did_you_mean};
 use crate::hint::{self, Unit};
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::provider::Provider;
+use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::settings::{Secret, SecretUrl};
 use payload::{Payload, Syntax};
@@ -176,7 +176,7 @@ impl Provider for Webhook {
         Some(Self { method, url: settings.url, headers, format: settings.format, content })
     }
 
-    fn format(&self, notification: &Notification) -> Result<Vec<Request>, String> {
+    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
         let mut request = Request::new(self.method, self.url.segments());
         request.headers.clone_from(&self.headers);
         // The same for every attempt, so that a receiver can tell a repetition (the name is that of the IETF

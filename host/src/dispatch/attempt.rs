@@ -14,9 +14,9 @@ use crate::config::Fingerprint;
 use crate::contract::{Attempt, Notification, Outcome, Request, Target};
 use crate::crash;
 use crate::egress::Egress;
-use crate::egress::assemble::{Refusal, assemble};
+use crate::egress::assemble::{Assembled, Refusal, assemble};
 use crate::egress::route::Route;
-use crate::secrets::Secrets;
+use crate::secrets::{Derived, Secrets};
 use crate::store::StoreError;
 
 /// No exchange takes longer, whatever the guest asks for.
@@ -102,12 +102,11 @@ impl Setup {
         let Some(route) = self.routes.get(&**target) else {
             return Attempted::Broken("it described a request of a target that there is not".to_owned());
         };
-        let request = match assemble(request, target, &self.secrets, route) {
-            Ok(request) => request,
+        let Assembled { request, derived } = match assemble(request, target, &self.secrets, route) {
+            Ok(assembled) => assembled,
             Err(Refusal::Egress(reason)) => return Attempted::Refused(format!("egress-denied: {reason}")),
             Err(Refusal::Invalid(what)) => return Attempted::Broken(what),
         };
-        let derived = derived(&request);
         crash::at("before-send");
         let exchange = self.egress.send(request, route, timeout).await;
         crash::at("after-reply");
@@ -117,7 +116,7 @@ impl Setup {
         Attempted::Exchanged { outcome: self.redact(target, &derived, exchange.outcome), parts }
     }
 
-    fn redact(&self, target: &str, derived: &[String], outcome: Outcome) -> Outcome {
+    fn redact(&self, target: &str, derived: &Derived, outcome: Outcome) -> Outcome {
         let Outcome::Reply(mut reply) = outcome else { return outcome };
         reply.body = self.secrets.redact(target, derived, &reply.body);
         for (_, value) in &mut reply.headers {
@@ -126,15 +125,4 @@ impl Setup {
         }
         Outcome::Reply(reply)
     }
-}
-
-/// What a request's headers carry that was computed from secrets, with and without the scheme in front.
-fn derived(request: &http::Request<bytes::Bytes>) -> Vec<String> {
-    let sensitive = request.headers().values().filter(|value| value.is_sensitive());
-    let texts = sensitive.filter_map(|value| value.to_str().ok());
-    texts
-        .flat_map(|text| [Some(text), text.split_once(' ').map(|(_, rest)| rest)])
-        .flatten()
-        .map(ToOwned::to_owned)
-        .collect()
 }

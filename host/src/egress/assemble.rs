@@ -6,7 +6,9 @@
 //!
 //! Guarantees: what it returns is a valid request to an origin of its own target, with secrets of that target only; no
 //! text made for people, be it a [`Refusal`] or a [`MaskedRequest`], holds a secret. The request itself does,
-//! in its URL and body too: never print one.
+//! in its URL and body too: never print one. What else in it would tell a secret comes with it.
+
+use std::fmt;
 
 use bytes::Bytes;
 use http::header::{
@@ -18,7 +20,7 @@ use super::location::locate;
 use super::route::Route;
 use super::segments::{Part, Scribe, Written};
 use crate::contract::Request;
-use crate::secrets::{MASK, Secrets};
+use crate::secrets::{Derived, MASK, Secrets};
 
 /// How many headers the guest may set.
 pub const MAX_HEADERS: usize = 64;
@@ -28,6 +30,10 @@ pub const MAX_HEADER_VALUE: usize = 16 * 1024;
 
 /// How long a body may be, in bytes: more than any known service takes as one notification.
 pub const MAX_BODY: usize = 1024 * 1024;
+
+/// How much a request may carry that was computed from secrets, with all values of headers that hold one, in
+/// bytes: servers take less than that in headers.
+pub const MAX_DERIVED: usize = 64 * 1024;
 
 /// How long the name of a header may be, in bytes.
 const MAX_HEADER_NAME: usize = 256;
@@ -58,6 +64,20 @@ pub enum Refusal {
     Egress(String),
 }
 
+/// A request as it is sent.
+pub struct Assembled {
+    /// The request.
+    pub request: http::Request<Bytes>,
+    /// What in it was computed from secrets: it must be blotted out of the reply, as they are.
+    pub derived: Derived,
+}
+
+impl fmt::Debug for Assembled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Assembled").finish_non_exhaustive()
+    }
+}
+
 /// A request as people may see it: every secret is `***`, and so is all that was computed from one.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct MaskedRequest {
@@ -81,8 +101,8 @@ pub struct MaskedRequest {
 /// - a method other than GET, POST, PUT, PATCH, DELETE and HEAD,
 /// - a URL that is not absolute, not http or https, or carries a user name,
 /// - a header that is malformed, or Host, Content-Length, Transfer-Encoding or Connection,
-/// - a secret that the target does not have, and a signing key that is empty or not the base64 it should be,
-/// - `request-body` anywhere but in the message of an HMAC,
+/// - a secret that the target does not have, and a signing key that cannot sign or is not written as it should be,
+/// - `request-body` anywhere but in the message of a signature,
 /// - anything over its limit.
 ///
 /// [`Refusal::Egress`] if the URL's origin is none that the target's way leads to.
@@ -91,7 +111,7 @@ pub fn assemble(
     target: &str,
     secrets: &Secrets,
     route: &Route,
-) -> Result<http::Request<Bytes>, Refusal> {
+) -> Result<Assembled, Refusal> {
     let Some(method) = METHODS.into_iter().find(|method| *method == request.method.as_str()) else {
         return invalid("the method is none of GET, POST, PUT, PATCH, DELETE and HEAD");
     };
@@ -115,6 +135,7 @@ pub fn assemble(
         return invalid("the URL has a character that must be percent-encoded");
     };
 
+    let derived = draft.derived()?;
     let mut assembled = http::Request::new(Bytes::from(draft.body.text));
     *assembled.method_mut() = method;
     *assembled.uri_mut() = uri;
@@ -128,7 +149,7 @@ pub fn assemble(
         content.set_sensitive(value.secret);
         assembled.headers_mut().append(name, content);
     }
-    Ok(assembled)
+    Ok(Assembled { request: assembled, derived })
 }
 
 /// A target's request, put together like the real one, for people to look at.
@@ -182,9 +203,25 @@ impl Draft {
             headers.push((name, value));
         }
         if headers.iter().all(|(name, _)| name != USER_AGENT) {
-            headers.push((USER_AGENT, Written { text: NUNCIO.to_owned(), secret: false }));
+            headers.push((USER_AGENT, Written { text: NUNCIO.to_owned(), ..Written::default() }));
         }
         Ok(Self { url, headers, body })
+    }
+
+    /// What would give secrets away that it was computed from, or that stand in it.
+    fn derived(&self) -> Result<Derived, Refusal> {
+        let values = self.headers.iter().map(|(_, value)| value);
+        let parts = [&self.url, &self.body].into_iter().chain(values.clone());
+        let computed: Vec<&str> = parts.flat_map(|part| &part.computed).map(String::as_str).collect();
+        let headers: Vec<&str> =
+            values.filter(|value| value.secret).map(|value| value.text.as_str()).collect();
+        if computed.iter().chain(&headers).map(|text| text.len()).sum::<usize>() > MAX_DERIVED {
+            return invalid(format!(
+                "what is computed from secrets and the headers with secrets are longer than {MAX_DERIVED} bytes \
+                 in all"
+            ));
+        }
+        Ok(Derived::new(&computed, &headers))
     }
 }
 
@@ -197,7 +234,7 @@ mod tests {
     use super::*;
     use url::Url;
 
-    use crate::contract::{Atom, Escape, Header, Hmac, Parameter, Secret, Segment};
+    use crate::contract::{Atom, Ed25519, Escape, Header, Hmac, KeyForm, Parameter, Secret, Segment};
 
     const CANARY: &str = "tk_canary";
 
@@ -242,8 +279,12 @@ mod tests {
         Request { headers: vec![header("Authorization", value)], ..post(url) }
     }
 
+    fn sent(request: &Request) -> Result<http::Request<Bytes>, Refusal> {
+        Ok(assemble(request, "phone", &secrets(CANARY), &route())?.request)
+    }
+
     fn url_of(request: &Request) -> Result<String, Refusal> {
-        Ok(assemble(request, "phone", &secrets(CANARY), &route())?.uri().to_string())
+        Ok(sent(request)?.uri().to_string())
     }
 
     #[track_caller]
@@ -263,17 +304,18 @@ mod tests {
 
     #[test]
     fn a_request_has_its_parts_and_the_name_of_the_host() {
-        let sent = assemble(&authorized("https://ntfy.sh/x"), "phone", &secrets(CANARY), &route()).unwrap();
+        let sent = sent(&authorized("https://ntfy.sh/x")).unwrap();
         assert_eq!((sent.method(), sent.uri().to_string().as_str()), (&Method::POST, "https://ntfy.sh/x"));
         assert_eq!(sent.headers()["authorization"], "Bearer tk_canary");
         assert_eq!(sent.headers()["user-agent"], NUNCIO);
         assert_eq!(sent.body(), "hi");
         assert!(!format!("{:?}", sent.headers()).contains("canary"));
+    }
+
+    #[test]
+    fn the_guest_may_name_itself() {
         let named = Request { headers: vec![header("User-Agent", vec![text("me")])], ..post("http://a/") };
-        assert_eq!(
-            assemble(&named, "phone", &secrets(CANARY), &route()).unwrap().headers()["user-agent"],
-            "me"
-        );
+        assert_eq!(sent(&named).unwrap().headers()["user-agent"], "me");
     }
 
     #[test]
@@ -306,7 +348,8 @@ mod tests {
         }
         let headers = vec![header("x", vec![]); MAX_HEADERS + 1];
         assert_invalid(&Request { headers, ..post("http://a/") }, "more than 64");
-        let cyclic = Hmac { key: vec![], key_is_base64: false, message: vec![Atom::RequestBody], hex: true };
+        let (key_form, message) = (KeyForm::Text, vec![Atom::RequestBody]);
+        let cyclic = Hmac { key: vec![], key_form, message, hex: true };
         let body = vec![Segment::HmacSha256(cyclic)];
         assert_invalid(&Request { body, ..post("http://a/") }, "body itself");
     }
@@ -329,7 +372,7 @@ mod tests {
         assert_not_allowed(&authorized("https://evil.example/x"), "https://evil.example;");
         assert_not_allowed(&authorized("http://ntfy.sh/x"), "http://ntfy.sh;");
         let key = vec![Atom::Secret("phone/token".into())];
-        let signed = Hmac { key, key_is_base64: false, message: vec![], hex: true };
+        let signed = Hmac { key, key_form: KeyForm::Text, message: vec![], hex: true };
         let body = vec![Segment::HmacSha256(signed)];
         assert_not_allowed(&Request { body, ..post("https://evil.example/") }, "https://evil.example;");
         assert_not_allowed(&post("https://evil.example/"), "https://evil.example;");
@@ -348,11 +391,64 @@ mod tests {
     }
 
     #[test]
+    fn what_is_computed_from_secrets_comes_with_the_request_wherever_it_stands() {
+        const SEED: &str = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+        let token = || Atom::Secret("phone/token".into());
+        let base64 = |text: &str| Segment::Base64(vec![Atom::Text(text.into()), token()]);
+        let hmac = |hex| {
+            let (key_form, message) = (KeyForm::Text, vec![Atom::Text("m".into())]);
+            Segment::HmacSha256(Hmac { key: vec![token()], key_form, message, hex })
+        };
+        let signed = Segment::Ed25519(Ed25519 { key: vec![token()], message: vec![Atom::RequestBody] });
+        let over_secret = Hmac {
+            key: vec![Atom::Text("k".into())],
+            key_form: KeyForm::Text,
+            message: vec![Atom::RequestBody],
+            hex: true,
+        };
+        let request = Request {
+            url: vec![text("https://ntfy.sh/"), base64("a?"), text("/"), hmac(true)],
+            headers: vec![
+                header("x-a", vec![text("x "), base64("b")]),
+                header("x-b", vec![hmac(false), text(" "), signed]),
+                header("x-c", vec![Segment::HmacSha256(over_secret)]),
+                header("x-d", vec![text("plain")]),
+            ],
+            body: vec![text("<"), base64("c"), text(">"), hmac(true), text(" end")],
+            ..post("")
+        };
+        let secrets = secrets(SEED);
+        let Assembled { request, derived } = assemble(&request, "phone", &secrets, &route()).unwrap();
+        let redact =
+            |echo: &str| String::from_utf8(secrets.redact("phone", &derived, echo.as_bytes())).unwrap();
+        assert_eq!(redact(&request.uri().to_string()), "https://ntfy.sh/***/***");
+        assert_eq!(redact(std::str::from_utf8(request.body()).unwrap()), "<***>*** end");
+        let echo: Vec<String> =
+            request.headers().values().map(|value| redact(value.to_str().unwrap())).collect();
+        assert_eq!(echo, ["***", "***", "***", "plain", NUNCIO]);
+        let signature = request.headers()["x-b"].to_str().unwrap().split_once(' ').unwrap().1;
+        assert_eq!(redact(&format!("no {signature}.")), "no ***.");
+    }
+
+    #[test]
+    fn there_is_an_end_to_what_is_computed_from_secrets() {
+        let base64 = Segment::Base64(vec![Atom::Secret("phone/token".into())]);
+        let request = |pieces| Request { body: vec![base64.clone(); pieces], ..post("https://ntfy.sh/") };
+        let most = MAX_DERIVED / "dGtfY2FuYXJ5".len();
+        assert!(sent(&request(most)).is_ok());
+        let refusal = sent(&request(most + 1)).unwrap_err();
+        assert!(
+            matches!(&refusal, Refusal::Invalid(text) if text.contains("computed from secrets")),
+            "{refusal}"
+        );
+    }
+
+    #[test]
     fn people_see_a_mask_for_secrets_and_for_what_comes_of_them() {
         let token = || Atom::Secret("phone/token".into());
-        let (key_is_base64, hex) = (false, true);
-        let signed = Hmac { key: vec![token()], key_is_base64, message: vec![Atom::RequestBody], hex };
-        let checksum = Hmac { key: vec![Atom::Text("k".into())], key_is_base64, message: vec![], hex: false };
+        let (key_form, message) = (KeyForm::Text, vec![Atom::RequestBody]);
+        let signed = Hmac { key: vec![token()], key_form, message, hex: true };
+        let checksum = Hmac { key: vec![Atom::Text("k".into())], key_form, message: vec![], hex: false };
         let request = Request {
             url: vec![text("https://ntfy.sh/"), secret("phone/token"), text("/x")],
             query: vec![Parameter { name: "a".into(), value: "b c".into() }],

@@ -7,30 +7,25 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{PAD, STANDARD};
-use base64::engine::{DecodePaddingMode, GeneralPurpose};
-use hmac::{KeyInit as _, Mac as _};
+use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
 use super::assemble::{MAX_BODY, MAX_HEADER_VALUE, Refusal, invalid};
 use super::location::MAX_URL;
-use crate::contract::{Atom, Escape, Hmac, Segment};
+use super::sign::{ed25519, hmac_sha256};
+use crate::contract::{Atom, Escape, Segment};
 use crate::secrets::{MASK, Secrets, escape};
 
 /// How long a text that is encoded or signed may be, in bytes: a body, and as much again around it.
 const MAX_MESSAGE: usize = 2 * MAX_BODY;
-
-/// Reads keys: some services hand them out without the padding.
-const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::STANDARD,
-    PAD.with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// Text, and whether a secret is in it or went into it.
 #[derive(Default)]
 pub(super) struct Written {
     pub(super) text: String,
     pub(super) secret: bool,
+    /// What in it was computed from secrets, before it was escaped.
+    pub(super) computed: Vec<String>,
 }
 
 /// What segments are put together for.
@@ -95,21 +90,26 @@ impl Scribe<'_> {
                         true => MASK.to_owned(),
                         false => escape(value, secret.escape),
                     };
-                    Written { text, secret: true }
+                    Written { text, secret: true, computed: Vec::new() }
                 }
                 Segment::Base64(atoms) => {
                     let plain = self.join(atoms, None)?;
                     self.computed(part, plain.secret, STANDARD.encode(plain.text))
                 }
                 Segment::HmacSha256(hmac) => {
-                    let message = self.join(&hmac.message, body)?;
-                    let key = self.join(&hmac.key, None)?;
-                    let secret = key.secret || message.secret;
-                    self.computed(part, secret, sign(hmac, &key.text, &message.text)?)
+                    let (key, message) = (self.join(&hmac.key, None)?, self.join(&hmac.message, body)?);
+                    let signature = hmac_sha256(&key.text, hmac.key_form, &message.text, hmac.hex)?;
+                    self.computed(part, key.secret || message.secret, signature)
+                }
+                Segment::Ed25519(signed) => {
+                    let (key, message) = (self.join(&signed.key, None)?, self.join(&signed.message, body)?);
+                    let signature = ed25519(&key.text, &message.text)?;
+                    self.computed(part, key.secret || message.secret, signature)
                 }
             };
             whole.text.push_str(&piece.text);
             whole.secret |= piece.secret;
+            whole.computed.extend(piece.computed);
             // A mask may be longer than what it hides; only what is sent is held to the limit.
             if whole.text.len() > part.limit() && !self.masks {
                 return invalid(format!("{part} is longer than {} bytes", part.limit()));
@@ -123,9 +123,9 @@ impl Scribe<'_> {
         let text = match part {
             _ if secret && self.masks => MASK.to_owned(),
             Part::Url => escape(&result, Escape::Percent),
-            Part::Header(_) | Part::Body => result,
+            Part::Header(_) | Part::Body => result.clone(),
         };
-        Written { text, secret }
+        Written { text, secret, computed: if secret { vec![result] } else { Vec::new() } }
     }
 
     /// Atoms, one after another, always with the secrets themselves: they go into a computation.
@@ -143,7 +143,8 @@ impl Scribe<'_> {
                     whole.secret |= body.secret;
                 }
                 (Atom::RequestBody, None) => {
-                    let problem = "`request-body` stands outside an HMAC's message, or in the body itself";
+                    let problem =
+                        "`request-body` stands outside a signature's message, or in the body itself";
                     return invalid(problem);
                 }
             }
@@ -169,29 +170,10 @@ fn mask_of_url(value: &str) -> String {
     }
 }
 
-fn sign(hmac: &Hmac, key: &str, message: &str) -> Result<String, Refusal> {
-    let key = match hmac.key_is_base64 {
-        true => KEY_BASE64.decode(key).or_else(|_| invalid("the key of an HMAC is no base64"))?,
-        false => key.as_bytes().to_vec(),
-    };
-    if key.is_empty() {
-        return invalid("the key of an HMAC is empty, so that anybody could sign");
-    }
-    let Ok(mut mac) = hmac::Hmac::<sha2::Sha256>::new_from_slice(&key) else {
-        return invalid("the key of an HMAC does not fit");
-    };
-    mac.update(message.as_bytes());
-    let tag = mac.finalize().into_bytes();
-    Ok(match hmac.hex {
-        true => tag.iter().map(|byte| format!("{byte:02x}")).collect(),
-        false => STANDARD.encode(tag),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::Secret;
+    use crate::contract::{Ed25519, Hmac, KeyForm, Secret};
 
     fn secrets(value: &str) -> Secrets {
         let mut secrets = Secrets::default();
@@ -200,7 +182,7 @@ mod tests {
     }
 
     fn write(value: &str, part: Part<'_>, segment: Segment) -> Result<String, Refusal> {
-        let body = Written { text: r#"{"test": 2432232314}"#.into(), secret: false };
+        let body = Written { text: r#"{"test": 2432232314}"#.into(), ..Written::default() };
         let secrets = secrets(value);
         let scribe = Scribe { target: "phone", secrets: &secrets, masks: false };
         Ok(scribe.write(part, &[segment], Some(&body))?.text)
@@ -210,46 +192,29 @@ mod tests {
         Atom::Secret("phone/token".into())
     }
 
-    fn hmac(key_is_base64: bool, message: Vec<Atom>, hex: bool) -> Segment {
-        Segment::HmacSha256(Hmac { key: vec![token()], key_is_base64, message, hex })
-    }
-
-    /// Test cases 1, 2, 6 and 7; 3 and 4 sign what is not text, and 5 is about truncation.
-    #[test]
-    fn signatures_are_those_of_rfc_4231() {
-        let long_key = STANDARD.encode([0xaa; 131]);
-        let long_data = "This is a test using a larger than block-size key and a larger than block-size data. \
-                         The key needs to be hashed before being used by the HMAC algorithm.";
-        for (key, data, expected) in [
-            (
-                &*STANDARD.encode([0x0b; 20]),
-                "Hi There",
-                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
-            ),
-            (
-                &STANDARD.encode("Jefe"),
-                "what do ya want for nothing?",
-                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
-            ),
-            (
-                &long_key,
-                "Test Using Larger Than Block-Size Key - Hash Key First",
-                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
-            ),
-            (&long_key, long_data, "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2"),
-        ] {
-            let message = vec![Atom::Text(data.into())];
-            assert_eq!(write(key, Part::Header("x"), hmac(true, message, true)).unwrap(), expected);
-        }
+    fn hmac(key_form: KeyForm, message: Vec<Atom>) -> Segment {
+        Segment::HmacSha256(Hmac { key: vec![token()], key_form, message, hex: false })
     }
 
     /// The vector that every library of standard-webhooks/standard-webhooks carries.
     #[test]
     fn the_signature_of_standard_webhooks_is_over_id_timestamp_and_body() {
         let signed = vec![Atom::Text("msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.".into()), Atom::RequestBody];
-        let signature =
-            write("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", Part::Header("x"), hmac(true, signed, false));
+        let key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let signature = write(key, Part::Header("x"), hmac(KeyForm::PrefixedBase64, signed));
         assert_eq!(signature.unwrap(), "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    /// The key is that of RFC 8032, section 7.1, test 1; OpenSSL says the same about the signature.
+    #[test]
+    fn ed25519_is_over_id_timestamp_and_body_too() {
+        let message = vec![Atom::Text("msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.".into()), Atom::RequestBody];
+        let segment = Segment::Ed25519(Ed25519 { key: vec![token()], message });
+        let key = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
+        assert_eq!(
+            write(key, Part::Header("x"), segment).unwrap(),
+            "fldxM4gAKugP6nnt1hdz3sgGfZ6d99nzrMFnZOELIxbzEHoVmAb2ADpkJK7zgPePmPsle0zV9jSeGlHFG2NVAw=="
+        );
     }
 
     #[test]
@@ -282,18 +247,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_cannot_sign_is_refused_without_being_told() {
-        for (key, problem) in [("", "empty"), ("no base64: tk_canary", "no base64")] {
-            let refusal = write(key, Part::Header("x"), hmac(true, vec![], true)).unwrap_err();
-            assert!(matches!(&refusal, Refusal::Invalid(text) if text.contains(problem)), "{refusal}");
-            assert!(!format!("{refusal} {refusal:?}").contains("canary"), "{refusal}");
-        }
-    }
-
-    #[test]
-    fn the_body_is_known_inside_the_message_of_an_hmac_only() {
-        let key = Hmac { key: vec![Atom::RequestBody], key_is_base64: false, message: vec![], hex: true };
-        for segment in [Segment::Base64(vec![Atom::RequestBody]), Segment::HmacSha256(key)] {
+    fn the_body_is_known_inside_the_message_of_a_signature_only() {
+        let key = || vec![Atom::RequestBody];
+        let hmac = Hmac { key: key(), key_form: KeyForm::Text, message: vec![], hex: true };
+        let ed25519 = Ed25519 { key: key(), message: vec![] };
+        for segment in [Segment::Base64(key()), Segment::HmacSha256(hmac), Segment::Ed25519(ed25519)] {
             let refusal = write("", Part::Header("x"), segment).unwrap_err();
             assert!(matches!(&refusal, Refusal::Invalid(text) if text.contains("request-body")), "{refusal}");
         }

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use nuncio_guest::config::Config;
 use nuncio_guest::ingest;
+use nuncio_guest::provider::Occasion;
 
 /// One target of each kind, without a Sync bound to trouble anybody: the fuzzer has one thread.
 struct Targets(Config);
@@ -27,9 +28,10 @@ static TARGETS: LazyLock<Targets> = LazyLock::new(|| {
 
 fuzz_target!(|text: &str| {
     let Ok(notification) = ingest::read(text, "id".to_owned(), 0) else { return };
+    let occasion = Occasion { now: notification.at };
     for target in TARGETS.0.targets() {
-        let requests = target.service.format(&notification).expect("every notification can be sent");
+        let requests = target.service.format(&notification, &occasion).expect("every notification can be sent");
         assert!(!requests.is_empty());
-        assert_eq!(requests, target.service.format(&notification).expect("and again"));
+        assert_eq!(requests, target.service.format(&notification, &occasion).expect("and again"));
     }
 });

@@ -7,7 +7,7 @@ use super::*;
 use crate::color::Color;
 use crate::notification::Level;
 use crate::notification::tests::{fields, items, notification};
-use crate::provider::tests::{body, header, notifications, open, problems, request};
+use crate::provider::tests::{OCCASION, body, header, notifications, open, problems, request};
 use crate::request::Escape;
 
 fn with(more: &Value) -> Value {
@@ -190,7 +190,7 @@ proptest! {
     fn the_same_notification_is_the_same_request(notification in notifications(), payload in ".+") {
         for settings in [json!({ "template": "discord" }), json!({ "payload": payload, "mime_type": "text/plain" })] {
             let target = open::<Webhook>(with(&settings));
-            let format = || Provider::format(&target, &notification);
+            let format = || Provider::format(&target, &notification, &OCCASION);
             prop_assert_eq!(format(), format());
         }
     }

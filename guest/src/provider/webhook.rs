@@ -18,11 +18,13 @@ use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::settings::{Secret, SecretUrl};
 use payload::{Payload, Syntax};
+use sign::Signer;
 
 mod discord;
 mod form;
 mod headers;
 mod payload;
+mod sign;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,9 @@ pub struct Settings {
     /// Headers by name. Every value is kept as a secret. A Content-Type goes over that of `mime_type`.
     #[serde(default)]
     headers: BTreeMap<String, Secret>,
+    /// Signs each request as Standard Webhooks 1.0.0 describes it: `webhook-id` is the notification's id,
+    /// `webhook-timestamp` the time of the attempt. It takes `secrets`, `private_keys`, or both.
+    sign: Option<sign::Settings>,
     /// How `$message` and the template write the body: as markdown, unless this says plain.
     #[serde(default)]
     format: Format,
@@ -102,6 +107,7 @@ pub struct Webhook {
     method: &'static str,
     url: SecretUrl,
     headers: Vec<(String, Vec<Segment>)>,
+    signer: Option<Signer>,
     format: Format,
     content: Content,
 }
@@ -160,6 +166,11 @@ impl Provider for Webhook {
                 payload.ok().map(if is_query { Content::Query } else { Content::Body })
             }
         };
+        let signer = settings.sign.map(|sign| Signer::check(sign, &settings.headers, at, problems));
+        if let (Some(_), Some(Content::Query(_))) = (&signer, &content) {
+            let hint = "a signature is over the body: use POST, or another `mime_type`";
+            problems.value(&at.at("sign"), "this GET has no body that could be signed", hint);
+        }
         if problems.len() > before {
             return None;
         }
@@ -173,16 +184,19 @@ impl Provider for Webhook {
         if let Some(media_type) = media_type.filter(|_| !is_typed) {
             headers.push(("content-type".to_owned(), vec![media_type.header().into()]));
         }
-        Some(Self { method, url: settings.url, headers, format: settings.format, content })
+        Some(Self { method, url: settings.url, headers, signer, format: settings.format, content })
     }
 
-    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
+    fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
         let mut request = Request::new(self.method, self.url.segments());
         request.headers.clone_from(&self.headers);
         // The same for every attempt, so that a receiver can tell a repetition (the name is that of the IETF
         // draft httpapi-idempotency-key-header, and Stripe's).
         if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY)) {
             request.headers.push((IDEMPOTENCY_KEY.to_owned(), vec![notification.id.as_str().into()]));
+        }
+        if let Some(signer) = &self.signer {
+            request.headers.extend(signer.headers(&notification.id, occasion));
         }
         match &self.content {
             Content::Discord => {

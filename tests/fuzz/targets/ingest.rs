@@ -18,6 +18,7 @@ static TARGETS: LazyLock<Targets> = LazyLock::new(|| {
     let targets = [
         r#"{"name":"n","provider":"ntfy","url":"https://x","topic":"t"}"#.to_owned(),
         r#"{"name":"g","provider":"gotify","url":"https://x","token":{"$secret":"t"}}"#.to_owned(),
+        format!(r#"{{"name":"s","provider":"webhook","url":{url},"payload":"$message","sign":{{"secrets":{url}}}}}"#),
         format!(r#"{{"name":"d","provider":"webhook","url":{url},"template":"discord"}}"#),
         format!(r#"{{"name":"j","provider":"webhook","url":{url},"payload":"{{\"a\":$title,\"b\":\"$message $fields\"}}"}}"#),
         format!(r#"{{"name":"f","provider":"webhook","url":{url},"payload":"a=$title&b=$message","mime_type":"application/x-www-form-urlencoded"}}"#),

@@ -92,6 +92,36 @@ const WRONG: &[Wrong] = &[
         &[(6, 14, "template", "")],
     ),
     (
+        "targets:\n  - name: a\n    provider: webhook\n    url: https://x\n    template: discord\n    sign:\n      secrets: [whsec_canary, '${URL}']\n      private_keys: whsec_canary\n",
+        &[
+            (
+                7,
+                17,
+                "this secret does not have the expected form",
+                "`whsec_`, then the base64 of at least 24",
+            ),
+            (
+                7,
+                31,
+                "this secret does not have the expected form",
+                "`whsec_`, then the base64 of at least 24",
+            ),
+            (
+                8,
+                21,
+                "this secret does not have the expected form",
+                "`whsk_`, then the base64 of an Ed25519 key",
+            ),
+        ],
+    ),
+    (
+        "targets:\n  - name: a\n    provider: webhook\n    url: https://x\n    template: discord\n    sign: {private_keys: []}\n    headers: {Webhook-Id: canary}\n",
+        &[
+            (6, 11, "there is nothing to sign with", "secrets"),
+            (7, 15, "`sign` sets the header `webhook-id`", "leave this header out"),
+        ],
+    ),
+    (
         "targets:\n  - {name: a, provider: ntfy, url: \"https://x\", topic: t}\nserver:\n  listen: 0.0.0.0:7711\n",
         &[(4, 11, "there are no tokens", "add `tokens:")],
     ),

@@ -193,10 +193,26 @@ impl<'w, 't, 'e> References<'w, 't, 'e> {
         let is_wrong = rules.is_uri() && !self.allow(node, scalar);
         if rules.is_secret() {
             self.findings.hide(node.span.clone());
+            self.hold_to_form(node, scalar, rules);
             let name = self.secrets.keep(self.target, &self.setting, SecretString::from(scalar.text.clone()));
             return json!({ "$secret": name });
         }
         if is_wrong { json!(STAND_IN) } else { scalar.to_json() }
+    }
+
+    /// Notes a secret that cannot be what it should be. The component sees no value, so it cannot say so.
+    fn hold_to_form(&mut self, node: &Node, secret: &Scalar, rules: &Rules<'_>) {
+        let Some(form) = rules.missed_form(&secret.text).filter(|_| !self.findings.covers(&self.pointer))
+        else {
+            return;
+        };
+        let hint = match rules.missed_form(secret.text.trim()) {
+            None => "remove the white space around it".to_owned(),
+            Some(_) => format!("expected is {form}"),
+        };
+        let span = first_line(self.findings.text(), node.span.clone());
+        self.findings
+            .add(&self.pointer, Problem::at(span, "this secret does not have the expected form", hint));
     }
 
     /// Whether an empty value is one that somebody meant to give: it has quotes, or is a variable that is set
@@ -253,6 +269,7 @@ mod tests {
             "headers": {"type": "object", "additionalProperties": {"type": "string", "writeOnly": true}},
             "keys": {"type": "array", "items": {"type": "string", "writeOnly": true}},
             "mirrors": {"type": "array", "items": {"format": "uri"}},
+            "seal": {"type": "string", "writeOnly": true, "pattern": "^k_[a-z]+$", "description": "`k_` and letters"},
             "tags": {"type": "array", "items": {"type": "string"}}
         }
     }"#;
@@ -304,6 +321,25 @@ mod tests {
         assert_eq!(read.secrets.reveal("a", "a/token"), Some("tk_canary"));
         assert_eq!(read.secrets.reveal("a", "a/headers/Z"), Some("007"), "as it was written");
         assert_eq!(read.report.matches("error: ").count(), 1);
+    }
+
+    #[test]
+    fn a_secret_of_another_form_is_a_problem_that_shows_nothing_of_it() {
+        for (seal, hint) in [
+            ("Canary", "expected is `k_` and letters"),
+            ("007", "expected is `k_` and letters"),
+            ("'k_canary '", "remove the white space around it"),
+            ("\"k_canary\\n\"", "remove the white space around it"),
+        ] {
+            let Read { told, report, .. } = read_one(&format!("tags: [b], seal: {seal}"));
+            assert!(report.contains("this secret does not have the expected form"), "{report}");
+            assert!(report.contains("f:1:19") && report.contains(hint), "{report}");
+            assert!(!report.to_lowercase().contains("canary"), "{report}");
+            assert_eq!(told["seal"], json!({"$secret": "a/seal"}));
+        }
+        let Read { report, secrets, .. } = read_one("seal: k_canary");
+        assert_eq!(report.matches("error: ").count(), 1);
+        assert_eq!(secrets.reveal("a", "a/seal"), Some("k_canary"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! It decides which values are secret and which are URLs, from nothing but the JSON Schemas that the
 //! component hands out. It refuses to know any provider or setting by name, and to check a value: that is
-//! the component's.
+//! the component's, but for the form of a secret, which the component never sees.
 //!
 //! A schema is read so that a mistake hides too much rather than too little: a place is secret if any
 //! branch of its schema is, and whatever stands where the schema expects secrets inside is secret as well. The
@@ -12,10 +12,14 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use regex::RegexBuilder;
 use serde_json::{Map, Value as Json, json};
 use url::{Origin, Url};
 
 use crate::contract::Provider;
+
+#[cfg(test)]
+mod tests;
 
 /// The keys that no schema has to name: the file's own, and the two that every target has.
 const COMMON: [&str; 14] = [
@@ -34,6 +38,13 @@ const COMMON: [&str; 14] = [
     "name",
     "provider",
 ];
+
+/// How large a compiled pattern may be, in bytes: some hundred times what the form of a key takes. A component
+/// can ask for anything.
+const LARGEST_PATTERN: usize = 1024 * 1024;
+
+/// How much of what a component says about a form is shown, in characters.
+const LONGEST_FORM: usize = 200;
 
 /// The schemas of every provider.
 pub struct Catalog<'p> {
@@ -193,6 +204,25 @@ impl<'s> Rules<'s> {
             .any(|branch| takes(branch, &["string", "integer", "number", "boolean"], &["enum", "const"]))
     }
 
+    /// What is said about the form that a text must have here and this one does not have. `None` where any
+    /// branch takes it; a pattern that cannot be read takes everything.
+    #[must_use]
+    pub fn missed_form(&self, text: &str) -> Option<String> {
+        let mut missed = None;
+        for branch in self.branches.iter().filter(|branch| takes(branch, &["string"], &["pattern"])) {
+            let pattern = branch.get("pattern").and_then(Json::as_str)?;
+            let compiled = RegexBuilder::new(pattern).size_limit(LARGEST_PATTERN).build().ok()?;
+            if compiled.is_match(text) {
+                return None;
+            }
+            missed = missed.or_else(|| {
+                let about = branch.get("description").and_then(Json::as_str);
+                about.map(ToOwned::to_owned).or_else(|| Some(format!("what matches `{pattern}`")))
+            });
+        }
+        missed.map(|form: String| form.replace('\n', " ").chars().take(LONGEST_FORM).collect())
+    }
+
     /// Whether a list may stand here.
     #[must_use]
     pub fn takes_lists(&self) -> bool {
@@ -303,150 +333,4 @@ fn names(root: &Json, schema: &Json, harmless: &mut HashSet<String>, secret: &mu
         _ => Vec::new(),
     };
     inside.into_iter().for_each(|inside| names(root, inside, harmless, secret));
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn schema(root: Json) -> Schema {
-        Schema { root, origins: Vec::new() }
-    }
-
-    fn provider(name: &str, schema: &str, origins: &[&str]) -> Provider {
-        Provider {
-            name: name.into(),
-            summary: String::new(),
-            settings_schema: schema.into(),
-            example: String::new(),
-            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
-        }
-    }
-
-    fn nested() -> Schema {
-        schema(json!({
-            "type": "object",
-            "properties": {
-                "url": {"type": "string", "format": "uri"},
-                "token": {"$ref": "#/$defs/Secret"},
-                "either": {"anyOf": [{"type": "null"}, {"oneOf": [{"$ref": "#/$defs/Secret"}]}]},
-                "headers": {"type": "object", "additionalProperties": {"writeOnly": true, "type": "string"}},
-                "keys": {"type": "array", "items": {"$ref": "#/$defs/Secret"}},
-                "whole": {"type": "object", "writeOnly": true, "additionalProperties": {"type": "string"}},
-                "tree": {"$ref": "#/$defs/Tree"},
-                "any": true,
-            },
-            "additionalProperties": false,
-            "$defs": {
-                "Secret": {"type": "string", "writeOnly": true},
-                "Tree": {
-                    "type": "object",
-                    "properties": {"child": {"$ref": "#/$defs/Tree"}, "pin": {"$ref": "#/$defs/Secret"}},
-                },
-            },
-        }))
-    }
-
-    #[test]
-    fn a_place_is_secret_if_any_branch_is() {
-        let schema = nested();
-        let top = schema.rules();
-        for (path, is_secret) in [
-            ("url", false),
-            ("token", true),
-            ("either", true),
-            ("headers", false),
-            ("headers/X", true),
-            ("whole", true),
-            ("whole/x", true),
-            ("tree/child/child/pin", true),
-            ("tree/child/child", false),
-            ("any/x", false),
-        ] {
-            let rules = path.split('/').fold(schema.rules(), |rules, key| rules.member(key));
-            assert_eq!(rules.is_secret(), is_secret, "{path}");
-        }
-        assert!(top.member("keys").item().is_secret());
-        assert!(top.member("url").is_uri() && !top.member("token").is_uri());
-    }
-
-    #[test]
-    fn secrets_inside_are_found_through_recursion() {
-        let schema = nested();
-        let top = schema.rules();
-        for (key, holds) in
-            [("tree", true), ("headers", true), ("keys", true), ("url", false), ("any", false)]
-        {
-            assert_eq!(top.member(key).holds_secrets(), holds, "{key}");
-        }
-    }
-
-    #[test]
-    fn what_may_stand_somewhere_is_known() {
-        let schema = nested();
-        let top = schema.rules();
-        assert!(top.takes_maps() && !top.takes_lists() && !top.takes_scalars());
-        assert!(top.member("keys").takes_lists() && top.member("either").takes_scalars());
-        assert!(top.is_unknown("tokn") && !top.is_unknown("any"));
-        assert!(!top.member("headers").is_unknown("X") && !top.member("any").is_unknown("x"));
-        assert!(top.is_refused("tokn") && !top.is_refused("token"));
-        assert!(top.member("tree").is_unknown("x") && !top.member("tree").is_refused("x"));
-    }
-
-    #[test]
-    fn a_component_of_somebody_else_cannot_make_a_secret_an_open_setting() {
-        let open = r##"{"properties": {"token": {"$ref": "#/$defs/Text"}, "pin": {"type": "string"},
-            "text": {"type": "string"}}, "$defs": {"Text": {"type": "string"}}}"##;
-        let (theirs, ours) = (
-            [provider("a", open, &[]), provider("b", open, &[])],
-            [provider("a", &nested().root.to_string(), &[])],
-        );
-        let catalog = Catalog::new(&theirs, Some(&ours));
-        assert!(catalog.is_foreign());
-        for name in ["a", "b"] {
-            let rules = catalog.schema(name).unwrap().unwrap().rules();
-            assert!(rules.member("token").is_secret() && rules.member("token").takes_scalars(), "{name}");
-            assert!(!rules.member("text").is_secret() && !rules.is_unknown("text"), "{name}");
-        }
-        let own = catalog.schema("a").unwrap().unwrap().rules();
-        assert!(own.member("headers").member("X").is_secret() && own.member("keys").item().is_secret());
-        assert!(
-            !Catalog::new(&theirs, None).schema("a").unwrap().unwrap().rules().member("token").is_secret()
-        );
-    }
-
-    #[test]
-    fn a_provider_that_cannot_be_read_is_known_as_such() {
-        let providers = [
-            provider("good", "{}", &["https://example.com"]),
-            provider("bad", "{", &[]),
-            provider("worse", "{}", &["example.com"]),
-        ];
-        let catalog = Catalog::new(&providers, None);
-        assert!(catalog.schema("good").unwrap().is_some_and(|schema| schema.origins.len() == 1));
-        assert!(catalog.schema("bad").unwrap().is_none() && catalog.schema("worse").unwrap().is_none());
-        assert!(catalog.schema("Good").is_none());
-    }
-
-    #[test]
-    fn a_line_without_a_tree_shows_no_value_that_may_be_secret() {
-        let providers = [provider("a", &nested().root.to_string(), &[])];
-        let catalog = Catalog::new(&providers, None);
-        for (line, hidden) in [
-            ("  - url: a: b", ""),
-            ("  token: a: b ", "a: b"),
-            ("  token: ", ""),
-            ("  tokn: a: b", "a: b"),
-            ("  headers: {X: abc", "{X: abc"),
-            ("  - abc", "abc"),
-            ("targets: [{name: a, token: abc", "[{name: a, token: abc"),
-            ("url: https://u:abc@h: x", "https://u:abc@h: x"),
-            ("  \"name\": abc\" d", ""),
-            ("", ""),
-        ] {
-            assert_eq!(&line[catalog.doubtful(line)], hidden, "{line}");
-        }
-    }
 }

@@ -177,7 +177,7 @@ mod tests {
     fn texts_that_overlap_are_all_found() {
         let finder = finder(&["abcd", "bc", "cdef", "aa", ""], usize::MAX);
         assert_eq!(finder.find(b"xabcdefaaa"), [2..4, 1..5, 3..7, 7..9, 8..10]);
-        assert_eq!(finder.find(b""), []);
+        assert!(finder.find(b"").is_empty());
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(finder.find(b"abcde, abcde"), [7..12]);
         assert_eq!(finder.find(b"abcd cdx"), [5..8], "of the other text");
         assert_eq!(finder.find(b"abcdx"), [2..5], "a beginning within a beginning");
-        assert_eq!(finder.find(b"abcd ab"), []);
+        assert!(finder.find(b"abcd ab").is_empty());
         assert_eq!(finder.find(b"abcdef"), [0..6], "all of it is no beginning");
     }
 

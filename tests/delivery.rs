@@ -7,7 +7,7 @@ use nuncio::contract::{Level, Notification};
 use nuncio::event::Happened;
 use nuncio::store::{State, StoreError};
 
-use crate::scripted::{Receiver, close_after_reading, hang, reply};
+use crate::scripted::{Receiver, close_after_reading, hang, raw, reply};
 use crate::stage::Stage;
 
 fn ntfy(name: &str, receiver: &Receiver) -> String {
@@ -388,4 +388,45 @@ async fn an_echoed_secret_is_kept_from_the_guest_the_store_and_the_log() {
     assert_eq!(receiver.next().await.header("authorization"), Some("Bearer tk_canary_7f3a"));
     let detail = &stage.deliveries(&id).await[0].progress.detail;
     assert!(detail.contains("bad token ***") && !detail.contains("canary"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_secret_that_a_reply_breaks_off_in_is_blotted_out() {
+    let receiver =
+        Receiver::start([raw("HTTP/1.1 400 Bad Request\r\ncontent-length: 99\r\n\r\nbad token tk_can")]);
+    let url = receiver.url("/");
+    let stage = Stage::start(&format!(
+        "targets: [{{name: phone, provider: gotify, url: \"{url}\", token: tk_canary_7f3a}}]"
+    ));
+    let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
+    stage.drive().await;
+    let detail = &stage.deliveries(&id).await[0].progress.detail;
+    assert!(detail.contains("bad token ***") && !detail.contains("tk_can"), "{detail}");
+}
+
+#[tokio::test]
+async fn every_attempt_is_signed_anew_and_an_echoed_signature_is_blotted_out() {
+    let echo = |request: &crate::scripted::Received| {
+        let signature = request.header("webhook-signature").unwrap_or_default();
+        let status = if request.index == 0 { 503 } else { 400 };
+        reply(status).body(signature.split_once(',').map_or("", |(_, signature)| signature).to_owned())
+    };
+    let receiver = Receiver::start(crate::scripted::answering(echo));
+    let url = receiver.url("/");
+    let stage = Stage::start(&format!(
+        "targets:\n  - name: hook\n    provider: webhook\n    url: {url}\n    payload: $message\n    \
+         mime_type: text/plain\n    sign:\n      secrets: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"
+    ));
+    let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
+    stage.drive().await;
+    let (first, second) = (receiver.next().await, receiver.next().await);
+    let time = |request: &crate::scripted::Received| -> u64 {
+        request.header("webhook-timestamp").and_then(|seconds| seconds.parse().ok()).unwrap()
+    };
+    assert!(time(&first) < time(&second));
+    assert_eq!(first.header("webhook-id"), Some(id.as_str()));
+    assert_eq!(first.header("webhook-id"), second.header("webhook-id"));
+    assert_ne!(first.header("webhook-signature"), second.header("webhook-signature"));
+    let detail = &stage.deliveries(&id).await[0].progress.detail;
+    assert!(detail.contains("***") && !detail.contains('='), "{detail}");
 }

@@ -12,7 +12,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, USER_AGENT,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, RANGE, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Method, Uri};
 
@@ -43,8 +43,9 @@ const METHODS: [Method; 6] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD];
 
 /// Headers that frame a message or say who it is for. Only the client sets them; a guest that could would
-/// be able to hide a second request in the first (RFC 9112, section 11.2).
-const RESERVED: [HeaderName; 4] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];
+/// be able to hide a second request in the first (RFC 9112, section 11.2). And Range: a reply could begin in the
+/// middle of a secret that it echoes, where nobody would know it.
+const RESERVED: [HeaderName; 5] = [HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, RANGE];
 
 /// The name by which the host goes where the guest gives none.
 const NUNCIO: &str = concat!("nuncio/", env!("CARGO_PKG_VERSION"));
@@ -100,8 +101,8 @@ pub struct MaskedRequest {
 ///
 /// - a method other than GET, POST, PUT, PATCH, DELETE and HEAD,
 /// - a URL that is not absolute, not http or https, or carries a user name,
-/// - a header that is malformed, or Host, Content-Length, Transfer-Encoding or Connection,
-/// - a secret that the target does not have, and a signing key that cannot sign or is not written as it should be,
+/// - a header that is malformed, or Host, Content-Length, Transfer-Encoding, Connection or Range,
+/// - a secret that the target does not have, and a signing key that cannot sign,
 /// - `request-body` anywhere but in the message of a signature,
 /// - anything over its limit.
 ///
@@ -342,6 +343,7 @@ mod tests {
             ("content-length", "0", "not the guest's"),
             ("Transfer-Encoding", "chunked", "not the guest's"),
             ("connection", "close", "not the guest's"),
+            ("range", "bytes=3-", "not the guest's"),
         ] {
             let headers = vec![header(name, vec![text(value)])];
             assert_invalid(&Request { headers, ..post("http://a/") }, problem);

@@ -10,6 +10,7 @@
 //! - `godoxy`: a GoDoxy configuration as it is, against receivers that check everything.
 //! - `config`: configurations that are wrong, each with the line and the hint.
 //! - `brain`: a brain that misbehaves in every way, and bytes that are no brain.
+//! - `memories`: a brain whose memory a test can read.
 //! - `egress`: the HTTP client against receivers that misbehave.
 //! - `ingest`: the daemon's HTTP side, with input that is wrong.
 //! - `command_line`: the binary, as a person uses it.
@@ -37,6 +38,7 @@ mod egress;
 mod godoxy;
 mod golden;
 mod ingest;
+mod memories;
 mod queue;
 mod readme;
 mod reload;

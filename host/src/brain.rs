@@ -2,8 +2,11 @@
 //!
 //! The one module that owns the engine, the component and its instances. It refuses to know what the
 //! answers mean. A component has no imports and so no way out; what it can still do is take time and
-//! memory, and both are bounded: a call that takes more than [`CALL_DEADLINE`] or an instance that wants
-//! more than [`MEMORY_CAP`] ends in a [`Fault`], and the instance is thrown away.
+//! memory, its own and, by what it answers, the host's. All are bounded by [`Limits`]: a call that goes beyond
+//! them ends in a [`Fault`], and the instance is thrown away.
+//!
+//! A component is always compiled here, from WebAssembly that is validated. Code that was compiled elsewhere
+//! would be run as it is; there is no way to hand in any, and none is read from disk.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,30 +16,19 @@ use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder};
 
 use crate::contract::{
     Admission, Attempt, Decision, Diagnostic, Endpoint, Guest, Judgement, Notification, Notifier,
-    NotifierPre, Outcome, Provider, Request, Target,
+    NotifierPre, Outcome, Place, Provider, Request, Target,
 };
 
 mod deadline;
+mod limits;
+
+use limits::{
+    DEEPEST, LARGEST_COMPONENT, LONGEST_TEXT, MOST_HANDLES, MOST_INSTANCES, MOST_TABLE_ELEMENTS, MOST_TABLES,
+};
+pub use limits::{Limits, MOST_IDLE, MOST_PROBLEMS};
 
 /// The component that is built with this library.
 pub const EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nuncio.wasm"));
-
-/// No call takes longer: 250 ms, some ten thousand times what one needs.
-pub const CALL_DEADLINE: Duration = Duration::from_millis(250);
-
-/// Reading a configuration takes no longer: 5 s. Its size is the operator's choice, and it happens once.
-pub const OPEN_DEADLINE: Duration = Duration::from_secs(5);
-
-/// No instance has more memory: 64 MiB.
-pub const MEMORY_CAP: usize = 64 << 20;
-
-/// What else an instance may have: a component of one module needs a handful of each.
-const MOST_TABLES: usize = 4;
-const MOST_TABLE_ELEMENTS: usize = 100_000;
-const MOST_INSTANCES: usize = 16;
-
-/// A component is no larger: 64 MiB.
-const LARGEST_COMPONENT: usize = 64 << 20;
 
 /// A component that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +63,7 @@ pub struct Brain {
 struct Inner {
     engine: Engine,
     pre: NotifierPre<Bounds>,
+    limits: Limits,
     ticker: deadline::Ticker,
     is_embedded: bool,
 }
@@ -82,8 +75,9 @@ struct Bounds {
 
 /// A brain with one configuration, for any number of threads.
 ///
-/// It holds instances that are not in use: each call takes one, or makes one, and puts it back. No state of
-/// the retry policy lives in them, so any instance can serve any call.
+/// It holds instances that are not in use, at most [`MOST_IDLE`]: each call takes one, or makes one, and puts
+/// it back. One that broke off is never used again. No state of the retry policy lives in them, so any instance
+/// can serve any call.
 pub struct Dispatcher {
     idle: Mutex<Vec<Session>>,
     brain: Brain,
@@ -99,20 +93,38 @@ struct Session {
 // === impl Brain ===
 
 impl Brain {
-    /// Compiles a component.
+    /// Compiles a component, to run within the default limits.
     ///
     /// # Errors
     ///
     /// Where the bytes are no component of the world `nuncio:dispatch/notifier`, or one with imports.
     pub fn new(component: &[u8]) -> Result<Self, BrainError> {
+        Self::with_limits(component, Limits::default())
+    }
+
+    /// Compiles a component, to run within limits of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// As [`Brain::new`].
+    pub fn with_limits(component: &[u8], limits: Limits) -> Result<Self, BrainError> {
+        Self::with_engine(component, limits, Config::new())
+    }
+
+    /// Compiles a component for an engine of the caller's: with a pooling allocator, memories or a profile of
+    /// its own. What the fence needs is set over it: epochs on, fuel off, the stack's size.
+    ///
+    /// # Errors
+    ///
+    /// As [`Brain::new`], and where there is no such engine on this machine.
+    pub fn with_engine(component: &[u8], limits: Limits, mut engine: Config) -> Result<Self, BrainError> {
         if component.len() > LARGEST_COMPONENT {
             return Err(BrainError::NotABrain(format!("it is larger than {} MiB", LARGEST_COMPONENT >> 20)));
         }
         let not_a_brain = |error: wasmtime::Error| BrainError::NotABrain(format!("{error:#}"));
         let is_embedded = component == EMBEDDED;
-        let mut config = Config::new();
-        config.epoch_interruption(true).max_wasm_stack(512 << 10);
-        let engine = Engine::new(&config).map_err(not_a_brain)?;
+        engine.epoch_interruption(true).consume_fuel(false).max_wasm_stack(DEEPEST);
+        let engine = Engine::new(&engine).map_err(not_a_brain)?;
         let component = Component::from_binary(&engine, component).map_err(not_a_brain)?;
         let mut linker = Linker::new(&engine);
         for (name, item) in component.component_type().imports(&engine) {
@@ -130,7 +142,7 @@ impl Brain {
         }
         let pre = linker.instantiate_pre(&component).and_then(NotifierPre::new).map_err(not_a_brain)?;
         let ticker = deadline::Ticker::start(&engine).map_err(BrainError::Watch)?;
-        Ok(Self { inner: Arc::new(Inner { engine, pre, ticker, is_embedded }) })
+        Ok(Self { inner: Arc::new(Inner { engine, pre, limits, ticker, is_embedded }) })
     }
 
     /// What this brain knows how to talk to.
@@ -140,7 +152,7 @@ impl Brain {
     /// Where the guest breaks off.
     pub fn providers(&self) -> Result<Vec<Provider>, Fault> {
         let (mut store, bindings) = self.instantiate()?;
-        self.bounded(&mut store, CALL_DEADLINE, |store| {
+        self.bounded(&mut store, self.inner.limits.call, |store| {
             bindings.nuncio_dispatch_catalog().call_providers(store)
         })
     }
@@ -169,9 +181,10 @@ impl Brain {
         at: u64,
     ) -> Result<Result<Notification, Vec<Diagnostic>>, Fault> {
         let (mut store, bindings) = self.instantiate()?;
-        self.bounded(&mut store, CALL_DEADLINE, |store| {
+        let read = self.bounded(&mut store, self.inner.limits.call, |store| {
             bindings.nuncio_dispatch_ingest().call_read(store, json, id, at)
-        })
+        })?;
+        Ok(read.map_err(bounded_problems))
     }
 
     /// Says everything that is wrong with a configuration.
@@ -196,14 +209,18 @@ impl Brain {
     fn open(&self, config: &str) -> Result<Result<Session, Vec<Diagnostic>>, Fault> {
         let (mut store, bindings) = self.instantiate()?;
         let guest = bindings.nuncio_dispatch_dispatcher();
-        let opened =
-            self.bounded(&mut store, OPEN_DEADLINE, |store| guest.dispatcher().call_open(store, config))?;
-        Ok(opened.map(|dispatcher| Session { store, bindings, dispatcher }))
+        let opened = self.bounded(&mut store, self.inner.limits.open, |store| {
+            guest.dispatcher().call_open(store, config)
+        })?;
+        match opened {
+            Ok(dispatcher) => Ok(Ok(Session { store, bindings, dispatcher })),
+            Err(problems) => Ok(Err(bounded_problems(problems))),
+        }
     }
 
     fn instantiate(&self) -> Result<(Store<Bounds>, Notifier), Fault> {
         let limits = StoreLimitsBuilder::new()
-            .memory_size(MEMORY_CAP)
+            .memory_size(self.inner.limits.memory)
             .memories(1)
             .tables(MOST_TABLES)
             .table_elements(MOST_TABLE_ELEMENTS)
@@ -212,7 +229,10 @@ impl Brain {
             .build();
         let mut store = Store::new(&self.inner.engine, Bounds { limits });
         store.limiter(|bounds| &mut bounds.limits);
-        let bindings = self.bounded(&mut store, CALL_DEADLINE, |store| self.inner.pre.instantiate(store))?;
+        store.set_hostcall_fuel(self.inner.limits.answer);
+        store.set_max_component_handles(MOST_HANDLES);
+        let bindings =
+            self.bounded(&mut store, self.inner.limits.call, |store| self.inner.pre.instantiate(store))?;
         Ok((store, bindings))
     }
 
@@ -240,6 +260,22 @@ impl Brain {
 fn refused(problems: Vec<Diagnostic>) -> Fault {
     let first = problems.into_iter().next().map(|diagnostic| diagnostic.problem).unwrap_or_default();
     Fault(format!("it refuses its configuration: {first}"))
+}
+
+/// As many problems as people can read, none too long, and how many there are beside them.
+fn bounded_problems(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let beside = problems.len().saturating_sub(MOST_PROBLEMS);
+    problems.truncate(MOST_PROBLEMS);
+    for Diagnostic { path, problem, hint, .. } in &mut problems {
+        for text in [path, problem, hint] {
+            text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+        }
+    }
+    if beside > 0 {
+        let problem = format!("and {beside} more problems");
+        problems.push(Diagnostic { path: String::new(), place: Place::Value, problem, hint: String::new() });
+    }
+    problems
 }
 
 // === impl Dispatcher ===
@@ -337,8 +373,16 @@ impl Dispatcher {
         };
         let Session { store, bindings, dispatcher } = &mut session;
         let guest = bindings.nuncio_dispatch_dispatcher();
-        let answer = self.brain.bounded(store, CALL_DEADLINE, |store| call(guest, store, *dispatcher))?;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+        let answer = self
+            .brain
+            .bounded(store, self.brain.inner.limits.call, |store| call(guest, store, *dispatcher))?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MOST_IDLE {
+            idle.push(session);
+        }
         Ok(answer)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,7 @@ const EVENTS_KEPT: usize = 1024;
 pub struct Builder {
     config: Given,
     component: Option<Vec<u8>>,
+    component_limits: brain::Limits,
     environment: Box<dyn Environment>,
     clock: Arc<dyn Clock>,
     store: Box<dyn Store>,
@@ -65,6 +66,7 @@ impl Builder {
         Self {
             config,
             component: None,
+            component_limits: brain::Limits::default(),
             environment: Box::new(ProcessEnvironment),
             clock: Arc::new(SystemClock::default()),
             store: Box::new(MemoryStore::default()),
@@ -78,6 +80,13 @@ impl Builder {
     #[must_use]
     pub fn component(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.component = Some(bytes.into());
+        self
+    }
+
+    /// What the component may take of the host; [`brain::Limits::default`] by default.
+    #[must_use]
+    pub fn component_limits(mut self, limits: brain::Limits) -> Self {
+        self.component_limits = limits;
         self
     }
 
@@ -137,7 +146,8 @@ impl Builder {
         let (brain, config) = match self.config {
             Given::Read(read) => *read,
             Given::Text { source, text } => {
-                let brain = Brain::new(self.component.as_deref().unwrap_or(brain::EMBEDDED))?;
+                let component = self.component.as_deref().unwrap_or(brain::EMBEDDED);
+                let brain = Brain::with_limits(component, self.component_limits)?;
                 let config = Config::load(&source, &text, &*self.environment, &brain)?;
                 (brain, config)
             }

@@ -9,15 +9,17 @@ use clap::{Parser, Subcommand};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table};
 use nuncio::StartError;
-use nuncio::brain::{self, Brain, BrainError, Fault};
+use nuncio::brain::{Brain, BrainError, Fault};
 use nuncio::clock::{Clock, SystemClock};
 use nuncio::config::Config;
 use nuncio::config::report::Report;
 use nuncio::environment::{Environment, ProcessEnvironment};
 use nuncio::store::StoreError;
 
+use self::brain::{BrainArguments, Component};
 use crate::selection::Misunderstood;
 
+mod brain;
 mod check;
 mod completions;
 mod component;
@@ -38,9 +40,6 @@ const DEFAULT_CONFIGS: [&str; 3] = ["nuncio.yml", "nuncio.yaml", "/etc/nuncio/nu
 /// A configuration file is no larger: 1 MiB.
 const LARGEST_CONFIG: u64 = 1 << 20;
 
-/// A component is no larger: 64 MiB.
-const LARGEST_COMPONENT: u64 = 64 << 20;
-
 /// Delivers notifications to many services, retries what fails, and says what became of each.
 ///
 /// Begin with `nuncio demo`, then write a configuration and try it with `nuncio check`, `nuncio explain`
@@ -52,9 +51,8 @@ pub struct Arguments {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 
-    /// Run this build of the brain in place of the embedded one
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
-    component: Option<PathBuf>,
+    #[command(flatten)]
+    brain: BrainArguments,
 
     #[command(subcommand)]
     command: Command,
@@ -126,22 +124,21 @@ enum Failure {
 
 /// Runs a command.
 pub async fn run(arguments: Arguments) -> ExitCode {
-    let component =
-        match arguments.component.as_deref().map(|path| read_file(path, LARGEST_COMPONENT)).transpose() {
-            Ok(component) => component,
-            Err(failure) => return failure.report(),
-        };
+    let component = match arguments.brain.read() {
+        Ok(component) => component,
+        Err(failure) => return failure.report(),
+    };
     let done = match arguments.command {
-        Command::Send(arguments) => send::run(arguments, component).await,
-        Command::Serve(arguments) => serve::run(arguments, component).await,
+        Command::Send(arguments) => send::run(arguments, &component).await,
+        Command::Serve(arguments) => serve::run(arguments, &component).await,
         Command::Queue(arguments) => queue::run(arguments).await,
         Command::Dead(arguments) => dead::run(arguments).await,
         Command::Targets(arguments) => targets::run(arguments).await,
-        Command::Check(arguments) => check::run(&arguments, component),
-        Command::Explain(arguments) => explain::run(arguments, component),
-        Command::Providers(arguments) => providers::run(&arguments, component),
-        Command::Component(arguments) => component::run(&arguments, component),
-        Command::Demo(arguments) => demo::run(&arguments, component).await,
+        Command::Check(arguments) => check::run(&arguments, &component),
+        Command::Explain(arguments) => explain::run(arguments, &component),
+        Command::Providers(arguments) => providers::run(&arguments, &component),
+        Command::Component(arguments) => component::run(&arguments, &component),
+        Command::Demo(arguments) => demo::run(&arguments, &component).await,
         Command::Simulate(arguments) => simulate::run(arguments, component).await,
         Command::Completions(arguments) => completions::run(&arguments),
     };
@@ -209,18 +206,14 @@ impl ConfigFile {
     }
 
     /// The brain and the configuration, read for each other.
-    fn load(&self, component: Option<Vec<u8>>) -> Result<(Brain, Config), Failure> {
+    fn load(&self, component: &Component) -> Result<(Brain, Config), Failure> {
         let (name, text) = self.read()?;
-        let brain = load_brain(component)?;
+        let brain = component.load()?;
         let config = Config::load(&name, &text, &ProcessEnvironment, &brain)?;
         // What is not a daemon has no log.
         config.warnings().for_each(|warning| eprintln!("warning: {warning}"));
         Ok((brain, config))
     }
-}
-
-fn load_brain(component: Option<Vec<u8>>) -> Result<Brain, Failure> {
-    Ok(Brain::new(component.as_deref().unwrap_or(brain::EMBEDDED))?)
 }
 
 /// A file of at most so many bytes, whatever kind of file it is.

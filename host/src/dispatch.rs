@@ -460,6 +460,10 @@ impl Dispatch {
 
 /// What the guest said, no longer than is kept.
 fn shortened(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
+    shorten(&mut text);
     text
+}
+
+fn shorten(text: &mut String) {
+    text.truncate(text.floor_char_boundary(LONGEST_TEXT));
 }

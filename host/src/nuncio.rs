@@ -158,7 +158,7 @@ impl Nuncio {
     }
 
     /// Begins with a configuration that was read already, and the brain that it was read for. The
-    /// builder's component and environment then do nothing.
+    /// builder's component, its limits and the environment then do nothing.
     #[must_use]
     pub fn with_config(brain: Brain, config: Config) -> Builder {
         Builder::of_config(brain, config)

@@ -6,7 +6,7 @@ use nuncio::StartError;
 use nuncio::config::Config;
 use nuncio::environment::ProcessEnvironment;
 
-use super::{ConfigFile, Failure};
+use super::{Component, ConfigFile, Failure};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -17,9 +17,9 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+pub(super) fn run(arguments: &Arguments, component: &Component) -> Result<ExitCode, Failure> {
     let (name, text) = arguments.file.read()?;
-    let brain = super::load_brain(component)?;
+    let brain = component.load()?;
     match Config::load(&name, &text, &ProcessEnvironment, &brain) {
         Ok(config) => {
             config.warnings().for_each(|warning| eprintln!("warning: {warning}"));

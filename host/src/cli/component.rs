@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use nuncio::brain;
-
-use super::Failure;
+use super::{Component, Failure};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -22,11 +20,11 @@ enum Command {
     },
 }
 
-pub(super) fn run(arguments: &Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+pub(super) fn run(arguments: &Arguments, component: &Component) -> Result<ExitCode, Failure> {
     use std::io::Write;
 
     let Command::Export { file } = &arguments.command;
-    let bytes = component.as_deref().unwrap_or(brain::EMBEDDED);
+    let bytes = component.bytes();
     let (name, written) = if file.as_os_str() == "-" {
         ("standard output".to_owned(), std::io::stdout().write_all(bytes))
     } else {

@@ -15,7 +15,7 @@ use nuncio::event::{Event, Happened};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Failure;
+use super::{Component, Failure};
 
 mod receivers;
 
@@ -25,15 +25,11 @@ const EVENTS: &str = include_str!("../../demo/events.json");
 #[derive(clap::Args)]
 pub(super) struct Arguments {}
 
-pub(super) async fn run(_: &Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+pub(super) async fn run(_: &Arguments, component: &Component) -> Result<ExitCode, Failure> {
     let cannot = |what: &str, error: &dyn std::fmt::Display| Failure::Other(format!("{what}: {error}"));
     let receivers = receivers::start().await.map_err(|error| cannot("cannot start the receivers", &error))?;
     let builder = Nuncio::builder("demo.yml", CONFIG).environment(receivers.environment());
-    let nuncio = match component {
-        Some(component) => builder.component(component),
-        None => builder,
-    }
-    .start()?;
+    let nuncio = builder.component(component.bytes()).component_limits(component.limits).start()?;
     let mut events = nuncio.events();
     let mut board = Board::new(receivers.describe());
     let notifications: Vec<Value> =

@@ -7,7 +7,7 @@ use nuncio::egress::assemble::{MaskedRequest, masked};
 use serde::Serialize;
 
 use super::message::Message;
-use super::{ConfigFile, Failure};
+use super::{Component, ConfigFile, Failure};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -30,7 +30,7 @@ struct Explained {
     error: Option<String>,
 }
 
-pub(super) fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+pub(super) fn run(arguments: Arguments, component: &Component) -> Result<ExitCode, Failure> {
     let (brain, config) = arguments.file.load(component)?;
     // Nothing is sent, so neither the id nor the time is anybody's.
     let id = "00000000-0000-7000-8000-000000000000";

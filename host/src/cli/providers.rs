@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use nuncio::contract::Provider;
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::{Component, Failure};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -16,8 +16,8 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
-    let mut providers = super::load_brain(component)?.providers()?;
+pub(super) fn run(arguments: &Arguments, component: &Component) -> Result<ExitCode, Failure> {
+    let mut providers = component.load()?.providers()?;
     if let Some(name) = &arguments.name {
         let known = providers.iter().map(|provider| provider.name.clone()).collect::<Vec<_>>().join(", ");
         providers.retain(|provider| provider.name == *name);

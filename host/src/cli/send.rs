@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::sync::broadcast;
 
 use super::message::Message;
-use super::{ConfigFile, Failure};
+use super::{Component, ConfigFile, Failure};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+pub(super) async fn run(arguments: Arguments, component: &Component) -> Result<ExitCode, Failure> {
     let (brain, config) = arguments.file.load(component)?;
     // Somebody waits for the end: an endpoint that is down is one.
     let nuncio = Nuncio::with_config(brain, config.without_parking()).start()?;

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{ConfigFile, Failure, queue};
+use super::{Component, ConfigFile, Failure, queue};
 use crate::server::{self, Server};
 
 mod lines;
@@ -47,10 +47,10 @@ pub(super) struct Arguments {
     grace: Duration,
 }
 
-pub(super) async fn run(mut arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+pub(super) async fn run(mut arguments: Arguments, component: &Component) -> Result<ExitCode, Failure> {
     arguments.file = arguments.file.settled();
     let (name, text) = arguments.file.read()?;
-    let brain = super::load_brain(component)?;
+    let brain = component.load()?;
     let config = Config::load(&name, &text, &ProcessEnvironment, &brain)?;
     let settings = config.server().clone();
     let address = arguments.listen.unwrap_or(settings.listen);

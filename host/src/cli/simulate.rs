@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use nuncio::brain::Brain;
 use nuncio::clock::{Clock, SystemClock};
 
-use super::Failure;
+use super::{Component, Failure};
 
 mod arrivals;
 mod describe;
@@ -73,19 +73,19 @@ struct Effort {
     milliseconds: u64,
 }
 
-pub(super) async fn run(arguments: Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
+pub(super) async fn run(arguments: Arguments, component: Component) -> Result<ExitCode, Failure> {
     if arguments.show {
         let (_, text) = find(&arguments.scenario)?;
         super::print(&text)?;
         return Ok(ExitCode::SUCCESS);
     }
     // The simulation has a runtime of its own, on a thread of its own.
-    let done = tokio::task::spawn_blocking(move || simulate(&arguments, component)).await;
+    let done = tokio::task::spawn_blocking(move || simulate(&arguments, &component)).await;
     done.unwrap_or_else(|error| Err(Failure::Other(format!("the simulation broke off: {error}"))))
 }
 
-fn simulate(arguments: &Arguments, component: Option<Vec<u8>>) -> Result<ExitCode, Failure> {
-    let brain = super::load_brain(component)?;
+fn simulate(arguments: &Arguments, component: &Component) -> Result<ExitCode, Failure> {
+    let brain = component.load()?;
     let sources = std::iter::once(&arguments.scenario).chain(&arguments.compare);
     let mut scenarios = Vec::new();
     for source in sources {

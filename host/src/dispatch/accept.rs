@@ -6,12 +6,15 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::item::Item;
-use super::{Dispatch, End, GUEST_INVALID, Handed, Ticket, shortened};
+use super::{Dispatch, End, GUEST_INVALID, Handed, Ticket, shorten};
 use crate::contract::{Choice, Decision, Notification};
 use crate::crash;
 use crate::event::Happened;
 use crate::nuncio::{NotifyError, Receipt};
 use crate::store::{Delivery, DeliveryKey, Done, Operation, Progress, Record, StoreError};
+
+/// How many targets that the guest invents are written down with a notification.
+const MOST_INVENTED: usize = 8;
 
 /// A notification on its way into the store.
 pub(super) struct Accepting {
@@ -64,28 +67,49 @@ impl Dispatch {
         &mut self,
         notification: Notification,
         idempotency_key: Option<String>,
-        decisions: Vec<Decision>,
+        mut decisions: Vec<Decision>,
         from: From,
     ) {
+        self.sift(&mut decisions, &notification.to);
         let at = self.timeline.wall();
         let delivery = |decision: &Decision| {
             let target = decision.target.as_str();
             match decision.choice {
                 Choice::Skip => None,
-                Choice::Unknown => Some(Delivery::dead(target, at, shortened(decision.because.clone()))),
+                Choice::Unknown => Some(Delivery::dead(target, at, decision.because.clone())),
                 Choice::Send if self.lanes.open(target).is_some() => Some(Delivery::queued(target, at)),
                 // Only a guest that invents targets gets here.
                 Choice::Send => Some(Delivery::dead(target, at, format!("{GUEST_INVALID}: no such target"))),
             }
         };
-        // A guest that names a target twice would have it delivered twice.
-        let mut seen = HashSet::new();
-        let new = decisions.iter().filter(|decision| seen.insert(decision.target.as_str()));
-        let deliveries: Vec<Delivery> = new.filter_map(delivery).take(usize::from(u16::MAX)).collect();
+        let deliveries: Vec<Delivery> =
+            decisions.iter().filter_map(delivery).take(usize::from(u16::MAX)).collect();
         let record = Record { notification: Arc::new(notification), idempotency_key, deliveries };
         self.accepting.0 += 1;
         self.accepting.1 += record.notification.size();
         self.submit(Ticket::Accept(Accepting { decisions, from }), Operation::Accept(record));
+    }
+
+    /// Leaves of what the guest decided one decision for each target and each name that was asked for, and
+    /// of targets that it invents enough to show that it does.
+    fn sift(&self, decisions: &mut Vec<Decision>, to: &[String]) {
+        let asked: HashSet<&str> = to.iter().map(String::as_str).collect();
+        // A guest that names a target twice would have it delivered twice.
+        let (mut seen, mut invented) = (HashSet::new(), 0);
+        let wanted = decisions.iter().map(|Decision { target, .. }| {
+            let is_known = self.lanes.open(target).is_some() || asked.contains(target.as_str());
+            let is_new = seen.insert(target.as_str());
+            invented += usize::from(is_new && !is_known);
+            is_new && (is_known || invented <= MOST_INVENTED)
+        });
+        let mut wanted = wanted.collect::<Vec<bool>>().into_iter();
+        decisions.retain(|_| wanted.next().unwrap_or_default());
+        for Decision { target, because, .. } in decisions {
+            if !asked.contains(target.as_str()) {
+                shorten(target);
+            }
+            shorten(because);
+        }
     }
 
     pub(super) fn accepted(

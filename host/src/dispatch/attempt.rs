@@ -107,6 +107,8 @@ impl Setup {
             Err(Refusal::Egress(reason)) => return Attempted::Refused(format!("egress-denied: {reason}")),
             Err(Refusal::Invalid(what)) => return Attempted::Broken(what),
         };
+        // What else the guest described is not held for as long as the exchange takes.
+        drop(requests);
         crash::at("before-send");
         let exchange = self.egress.send(request, route, timeout).await;
         crash::at("after-reply");

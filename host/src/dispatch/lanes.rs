@@ -60,14 +60,15 @@ impl Lanes {
         let ages = setup.targets.iter().map(|target| target.max_age);
         self.age_of_orphans = ages.fold(AGE_OF_ORPHANS_MS, u64::max);
         for Target { name, concurrency, max_age } in &setup.targets {
+            // A guest that invents targets would have a lane for each.
+            let Some(fingerprint) = setup.fingerprints.get(name).copied() else { continue };
             let lane = self.of(name, schedule);
             let concurrency = usize::try_from(*concurrency).unwrap_or(usize::MAX).max(1);
             schedule.set_rules(lane, Rules { concurrency, max_age: *max_age });
-            let fingerprint = setup.fingerprints.get(name).copied();
             let Some(slot) = self.all.get_mut(lane) else { continue };
-            let is_another = slot.fingerprint != fingerprint;
+            let is_another = slot.fingerprint != Some(fingerprint);
             let is_gone = matches!(slot.endpoint.breaker, Breaker::Gone);
-            (slot.is_open, slot.max_age, slot.fingerprint) = (true, *max_age, fingerprint);
+            (slot.is_open, slot.max_age, slot.fingerprint) = (true, *max_age, Some(fingerprint));
             if is_another || is_gone {
                 self.renew(lane, schedule);
             }

@@ -150,13 +150,14 @@ impl Dispatch {
     /// The guest failed a delivery: it gets another chance, but not for ever.
     pub(super) fn fail(&mut self, mut item: Item, was_flying: bool, now: UnixMs, reason: &str, what: &str) {
         item.faults = item.faults.saturating_add(1);
+        let what = shortened(what.to_owned());
         let target = self.lanes.name(item.lane);
         tracing::error!(id = %item.id, %target, reason, what, "the guest failed");
         if item.faults >= MOST_FAULTS {
             let detail = shortened(format!("{reason}: {what}"));
             self.finish(item, was_flying, State::Dead, Last { detail, ..Last::default() });
         } else {
-            let last = Last { detail: shortened(what.to_owned()), ..Last::default() };
+            let last = Last { detail: what, ..Last::default() };
             self.wait(item, was_flying, now.saturating_add(AFTER_A_FAULT_MS), last);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! It keeps the contract's types and breaks its words. A mode that is not named here does nothing wrong: one
 //! POST to the target's URL, which 2xx delivers; otherwise it is tried again a second later, once at level
-//! info and three times at any other.
+//! info and three times at any other. What is asked before there is a configuration follows [`PLAN`].
 
 mod generated {
     wit_bindgen::generate!({
@@ -12,16 +12,29 @@ mod generated {
 }
 
 use std::hint::black_box;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use generated::exports::nuncio::dispatch::dispatcher::{Dispatcher, GuestDispatcher};
 use generated::exports::nuncio::dispatch::{catalog, dispatcher, ingest};
 use generated::nuncio::dispatch::types::{
-    self, Admission, Attempt, Choice, Class, Decision, Diagnostic, Endpoint, Escape, Header, Judgement,
-    Level, Notification, Outcome, Place, Reply, Request, Secret, Segment, Verdict,
+    self, Admission, Attempt, Choice, Class, Decision, Diagnostic, Endpoint, Judgement, Level, Notification,
+    Outcome, Place, Reply, Request, Verdict,
 };
 use serde_json::Value as Json;
 
+mod excess;
+mod requests;
+
 struct Component;
+
+/// What is wrong with `providers` and `untried`. Nobody passes them anything, so a test writes another word of
+/// twelve letters over this one.
+static PLAN: [u8; 17] = *b"plan:as-it-should";
+
+fn plan() -> &'static [u8] {
+    // Read as it is in the finished component, not as it was compiled.
+    black_box(&PLAN).get(5..).unwrap_or_default()
+}
 
 // A native library has no use for the exports, and no linker that takes their names.
 #[cfg(target_family = "wasm")]
@@ -39,9 +52,6 @@ const SCHEMA: &str = r#"{
     }
 }"#;
 
-/// An origin that no target names.
-const ELSEWHERE: &str = "http://elsewhere.example:81/";
-
 struct Rogue(Vec<Target>);
 
 struct Target {
@@ -56,6 +66,12 @@ struct Target {
 
 impl catalog::Guest for Component {
     fn providers() -> Vec<catalog::Provider> {
+        match plan() {
+            b"provid-traps" => std::process::abort(),
+            b"provid-loops" => excess::endless(),
+            b"provid-many-" => return excess::providers(),
+            _ => {}
+        }
         let example = "name: a\nprovider: rogue\nurl: http://localhost/\nmode: ok\n";
         vec![catalog::Provider {
             name: "rogue".to_owned(),
@@ -77,6 +93,11 @@ impl dispatcher::Guest for Component {
     type Dispatcher = Rogue;
 
     fn untried() -> Endpoint {
+        match plan() {
+            b"untried-trap" => std::process::abort(),
+            b"untried-loop" => excess::endless(),
+            _ => {}
+        }
         Endpoint {
             updated: 0,
             not_before: 0,
@@ -114,24 +135,58 @@ impl GuestDispatcher for Rogue {
             return Err(vec![diagnostic("this is no JSON")]);
         };
         let targets = config.get("targets").and_then(Json::as_array).into_iter().flatten();
-        Ok(Dispatcher::new(Self(targets.map(Target::read).collect())))
+        let rogue = Self(targets.map(Target::read).collect());
+        if rogue.has("open-traps") {
+            std::process::abort();
+        }
+        if rogue.has("open-loops") {
+            excess::endless();
+        }
+        if rogue.has("many-problems") {
+            return Err(excess::problems(20_000));
+        }
+        if rogue.has("too-many-problems") {
+            return Err(excess::problems(300_000));
+        }
+        Ok(Dispatcher::new(rogue))
     }
 
     fn targets(&self) -> Vec<types::Target> {
-        let target =
-            |target: &Target| types::Target { name: target.name.clone(), concurrency: 4, max_age: u64::MAX };
-        self.0.iter().map(target).collect()
+        if self.has("targets-trap") {
+            std::process::abort();
+        }
+        if self.has("targets-loop") {
+            excess::endless();
+        }
+        let concurrency = if self.has("concurrency-0") { 0 } else { 4 };
+        let named = |name: String| types::Target { name, concurrency, max_age: u64::MAX };
+        let own = self.0.iter().map(|target| target.name.clone());
+        let invented = if self.has("many-targets") { 50_000 } else { 0 };
+        let nameless = if self.has("too-many-targets") { 500_000 } else { 0 };
+        let nameless = (0..nameless).map(|_| String::new());
+        own.chain((0..invented).map(excess::name)).chain(nameless).map(named).collect()
     }
 
     fn route(&self, notification: Notification) -> Vec<Decision> {
-        let wanted: Vec<&Target> = self
-            .0
-            .iter()
-            .filter(|target| notification.to.is_empty() || notification.to.contains(&target.name))
-            .collect();
-        let invented = wanted.iter().filter(|target| target.mode == "invents").map(|_| "nobody");
-        let names = wanted.iter().map(|target| target.name.as_str()).chain(invented);
-        names.map(|name| Decision { target: name.into(), choice: Choice::Send, because: "".into() }).collect()
+        let send = |target: String| Decision { target, choice: Choice::Send, because: String::new() };
+        let wanted = |target: &&Target| notification.to.is_empty() || notification.to.contains(&target.name);
+        let mut decisions = Vec::new();
+        for target in self.0.iter().filter(wanted) {
+            let because = match target.mode.as_str() {
+                "long-because" => excess::text(),
+                _ => String::new(),
+            };
+            decisions.push(Decision { because, ..send(target.name.clone()) });
+            match target.mode.as_str() {
+                "invents" => decisions.push(send("nobody".to_owned())),
+                "invents-many" => decisions.extend((0..10_000).map(|n| send(excess::name(n)))),
+                "invents-a-long-name" => decisions.push(send(excess::text())),
+                "names-twice" => decisions.push(send(target.name.clone())),
+                "too-many-decisions" => decisions.extend((0..500_000).map(|_| send(String::new()))),
+                _ => {}
+            }
+        }
+        decisions
     }
 
     fn format(
@@ -141,39 +196,29 @@ impl GuestDispatcher for Rogue {
         _attempt: Attempt,
         _now: u64,
     ) -> Result<Vec<Request>, String> {
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
         let target = self.target(&target).ok_or("no target has this name")?;
-        let request = |url: &str| Request {
-            method: "POST".into(),
-            url: vec![text(url)],
-            query: vec![],
-            headers: vec![],
-            body: vec![text(&notification.title)],
-            timeout: 10_000,
-        };
-        let ok = request(&target.url);
-        Ok(match target.mode.as_str() {
+        match target.mode.as_str() {
             "traps" => std::process::abort(),
-            "loops" => loop {
-                black_box(());
+            "second-traps" if CALLS.fetch_add(1, Ordering::Relaxed) % 2 == 1 => std::process::abort(),
+            "loops" => excess::endless(),
+            "allocates" => excess::allocate(),
+            "takes-handles" => loop {
+                std::mem::forget(Dispatcher::new(Rogue(vec![])));
             },
-            "allocates" => allocate(),
-            "recurses" => vec![request(&recurse(black_box(1)).to_string())],
-            "twice" => vec![request(&format!("{}1", target.url)), request(&format!("{}2", target.url))],
-            "nothing" => vec![],
-            "header" => vec![Request { headers: vec![header("a\r\nx-smuggled: b")], ..ok }],
-            "method" => vec![Request { method: "BREW".into(), ..ok }],
-            "other-origin" => {
-                let secret = Secret { name: target.token.clone(), escape: Escape::Verbatim };
-                vec![Request { body: vec![Segment::Secret(secret)], ..request(ELSEWHERE) }]
-            }
-            _ => vec![ok],
-        })
+            "long-reason" => Err(excess::text()),
+            _ => Ok(requests::of(target, self.0.iter().find(|other| other.name == "ok"), &notification)),
+        }
     }
 
     fn admit(&self, target: String, _attempt: Attempt, endpoint: Endpoint, now: u64) -> Admission {
         match self.target(&target) {
             Some(target) if target.mode == "admit-traps" => std::process::abort(),
             Some(target) if target.mode == "waits-in-the-past" && now < target.until => Admission::Wait(0),
+            Some(target) if target.mode == "waits-for-ever" && now < target.until => {
+                Admission::Wait(u64::MAX)
+            }
+            Some(target) if target.mode == "endpoint-at-max" => Admission::Send(excess::endpoint(endpoint)),
             _ => Admission::Send(endpoint),
         }
     }
@@ -191,21 +236,35 @@ impl GuestDispatcher for Rogue {
         if mode == "judge-traps" {
             std::process::abort();
         }
+        let said = match &outcome {
+            Outcome::Reply(reply) if mode == "echo" => String::from_utf8_lossy(&reply.body).into_owned(),
+            _ if mode == "long-detail" => excess::text(),
+            _ => String::new(),
+        };
         let failures = endpoint.consecutive_failures;
         let limit = if attempt.level == Level::Info { 1 } else { 3 };
         let (verdict, class) = match outcome {
             _ if mode == "parks" && failures < 2 => (Verdict::Park, Class::Transient),
+            _ if mode == "long-death" => (Verdict::Dead(excess::text()), Class::Permanent),
+            _ if mode == "retries-at-max" && attempt.number < limit => {
+                (Verdict::Retry(u64::MAX), Class::Transient)
+            }
             Outcome::Reply(Reply { status: 200..=299, .. }) => (Verdict::Delivered, Class::Delivered),
             _ if attempt.number < limit => (Verdict::Retry(now.saturating_add(1_000)), Class::Transient),
             _ => (Verdict::Dead("gave up".to_owned()), Class::Transient),
         };
         let consecutive_failures = if class == Class::Delivered { 0 } else { failures.saturating_add(1) };
         let endpoint = Endpoint { consecutive_failures, ..endpoint };
-        Judgement { verdict, class, detail: String::new(), endpoint }
+        let endpoint = if mode == "endpoint-at-max" { excess::endpoint(endpoint) } else { endpoint };
+        Judgement { verdict, class, detail: said, endpoint }
     }
 }
 
 impl Rogue {
+    fn has(&self, mode: &str) -> bool {
+        self.0.iter().any(|target| target.mode == mode)
+    }
+
     fn target(&self, name: &str) -> Option<&Target> {
         self.0.iter().find(|target| target.name == name)
     }
@@ -222,27 +281,6 @@ impl Target {
             until: json.get("until").and_then(Json::as_u64).unwrap_or_default(),
         }
     }
-}
-
-/// Takes memory until there is none.
-fn allocate() -> ! {
-    let mut taken: Vec<Vec<u8>> = Vec::new();
-    loop {
-        taken.push(black_box(vec![1; 1 << 20]));
-    }
-}
-
-/// Calls itself until the stack ends.
-fn recurse(depth: u64) -> u64 {
-    if depth == 0 { 0 } else { black_box(recurse(black_box(depth.saturating_add(1)))).wrapping_add(depth) }
-}
-
-fn text(text: &str) -> Segment {
-    Segment::Text(text.to_owned())
-}
-
-fn header(value: &str) -> Header {
-    Header { name: "x-rogue".to_owned(), value: vec![text(value)] }
 }
 
 fn diagnostic(problem: &str) -> Diagnostic {

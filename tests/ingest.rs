@@ -97,6 +97,44 @@ async fn wrong_input_is_refused_with_what_is_wrong_and_what_to_do() {
 }
 
 #[tokio::test]
+async fn every_answer_tells_browsers_to_make_nothing_of_it() {
+    let receiver = Receiver::start([reply(200)]);
+    let yaml = targets(&receiver) + "server:\n  tokens: [correct-horse-battery]\n";
+    let daemon = Daemon::start(&yaml, "headers.yml", &[]).await;
+    let preflight = "OPTIONS /v1/notifications HTTP/1.1\r\nhost: localhost\r\norigin: https://evil.example\r\naccess-control-request-method: POST\r\nconnection: close\r\n\r\n";
+    for (answer, status) in [
+        (daemon.get("/healthz").await, 200),
+        (daemon.get("/elsewhere").await, 404),
+        (daemon.get("/v1/steer").await, 405),
+        (daemon.post(b"{}").await, 401),
+        (daemon.exchange(preflight.as_bytes()).await, 405),
+    ] {
+        assert_eq!(answer.status, status, "{}", answer.head);
+        for header in [
+            "x-content-type-options: nosniff",
+            "cache-control: no-store",
+            "content-security-policy: default-src 'none'; frame-ancestors 'none'",
+            "referrer-policy: no-referrer",
+        ] {
+            assert!(answer.head.contains(header), "{status}: no {header} in {}", answer.head);
+        }
+        assert!(!answer.head.contains("access-control-"), "{}", answer.head);
+    }
+}
+
+#[tokio::test]
+async fn more_headers_than_anybody_needs_are_refused() {
+    let receiver = Receiver::start([reply(200)]);
+    let daemon = Daemon::start(&targets(&receiver), "many-headers.yml", &[]).await;
+    // Host and Connection are two more.
+    for (count, status) in [(62, 200), (63, 431)] {
+        let headers: String = (0..count).map(|n| format!("x-{n}: y\r\n")).collect();
+        let head = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
+        assert_eq!(daemon.exchange(head.as_bytes()).await.status, status, "{count}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_needed_where_one_is_set() {
     let receiver = Receiver::start([reply(200)]);
     let yaml = targets(&receiver) + "server:\n  tokens: [correct-horse-battery, another-token-entirely]\n";

@@ -16,9 +16,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use nuncio::contract::{Choice, Decision, Diagnostic};
 use nuncio::store::StoreError;
 use nuncio::{NotifyError, Nuncio, Receipt};
@@ -27,8 +24,9 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
+mod connection;
 mod listing;
 mod steering;
 mod targets;
@@ -40,20 +38,11 @@ pub use targets::describe as target;
 /// A request's body is no larger: 256 KiB.
 const LARGEST_BODY: usize = 256 << 10;
 
-/// A request's headers are no larger, all together: 16 KiB.
-const LARGEST_HEAD: usize = 16 << 10;
-
-/// How long a client may take for the headers, and again for the body.
+/// How long a client may take for the headers, again for the body, and to read on in its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How many clients are served at once; others wait.
-const CONNECTIONS: usize = 512;
 
 /// How many problems with one notification are spelled out.
 const MOST_PROBLEMS: usize = 20;
-
-/// How long connections may go on after the server was told to stop.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The header of a request that may be repeated (the IETF draft "The Idempotency-Key HTTP Header Field").
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -112,40 +101,8 @@ fn is_one_of<'h>(given: Hash, known: impl Iterator<Item = &'h Hash>) -> bool {
 }
 
 /// Serves until told to stop; then lets requests under way end.
-pub async fn serve(listener: TcpListener, server: Arc<Server>, mut stop: watch::Receiver<bool>) {
-    let router = router(server);
-    let graceful = GracefulShutdown::new();
-    let connections = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let next = async {
-            let permit = Arc::clone(&connections).acquire_owned().await;
-            (listener.accept().await, permit)
-        };
-        let (accepted, permit) = tokio::select! {
-            _ = stop.changed() => break,
-            next = next => next,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of file descriptors, most likely; they come back when connections end.
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LARGEST_HEAD);
-        let connection =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            // A client that breaks off is its own business.
-            let _ = connection.await;
-            drop(permit);
-        });
-    }
-    let _ = tokio::time::timeout(FAREWELL, graceful.shutdown()).await;
+pub async fn serve(listener: TcpListener, server: Arc<Server>, stop: watch::Receiver<bool>) {
+    connection::serve(listener, router(server), stop).await;
 }
 
 fn router(server: Arc<Server>) -> Router {
@@ -168,6 +125,21 @@ fn router(server: Arc<Server>) -> Router {
             )
         })
         .with_state(server)
+        .layer(middleware::map_response(harmless))
+}
+
+/// What every answer says to browsers, should one get to see it: that it is JSON and nothing else, and stays
+/// between us (the OWASP project's list for REST services). Nothing says that other origins may read it.
+async fn harmless(mut response: Response) -> Response {
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+    }
+    response
 }
 
 const PATHS: &str = "POST /v1/notifications, GET /v1/notifications, GET /v1/notifications/{id}, GET /v1/targets, GET /healthz";

@@ -162,6 +162,14 @@ async fn a_body_of_the_limit_is_whole() {
 }
 
 #[tokio::test]
+async fn a_packed_body_is_kept_as_it_came() {
+    // The beginning of 10 MiB of zeros, in gzip.
+    let packed = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &vec![0; MAX_REPLY]].concat();
+    let answer = replied(answer_to(reply(200).header("content-encoding", "gzip").body(packed.clone())).await);
+    assert_eq!(answer.body, packed[..MAX_REPLY]);
+}
+
+#[tokio::test]
 async fn a_status_counts_though_its_body_breaks_off_or_is_late() {
     let beginning = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc";
     let exchange = answer_to(raw(beginning)).await;

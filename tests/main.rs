@@ -12,6 +12,9 @@
 //! - `brain`: a brain that misbehaves in every way, and bytes that are no brain.
 //! - `memories`: a brain whose memory a test can read.
 //! - `egress`: the HTTP client against receivers that misbehave.
+//! - `addresses`: URLs that lead where no request may go, in every spelling.
+//! - `proxy`, `tls`: requests through proxies, and receivers with certificates of every kind.
+//! - `hostile`: receivers that misbehave, beside one that does not.
 //! - `ingest`: the daemon's HTTP side, with input that is wrong.
 //! - `command_line`: the binary, as a person uses it.
 //! - `golden`: the cases that Node and Python answer byte for byte the same.
@@ -26,7 +29,9 @@
     reason = "a test that meets what it does not expect has failed"
 )]
 
+mod addresses;
 mod agreement;
+mod authority;
 mod brain;
 mod command_line;
 mod config;
@@ -37,8 +42,10 @@ mod disk;
 mod egress;
 mod godoxy;
 mod golden;
+mod hostile;
 mod ingest;
 mod memories;
+mod proxy;
 mod queue;
 mod readme;
 mod reload;
@@ -47,3 +54,4 @@ mod scripted;
 mod secrets;
 mod simulate;
 mod stage;
+mod tls;

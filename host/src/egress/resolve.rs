@@ -99,3 +99,61 @@ impl Service<Name> for Guard {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// The answers to the look-ups that come, the first one last.
+    struct Answers(Mutex<Vec<&'static [&'static str]>>);
+
+    impl Resolve for Answers {
+        fn resolve(&self, _: &str) -> Resolving {
+            let answer = self.0.lock().unwrap().pop().unwrap();
+            Box::pin(async move { Ok(answer.iter().map(|address| address.parse().unwrap()).collect()) })
+        }
+    }
+
+    fn guard<const N: usize>(reach: Reach, answers: [&'static [&'static str]; N]) -> Guard {
+        let answers = answers.into_iter().rev().collect();
+        Guard::new(Arc::new(Answers(Mutex::new(answers))), reach)
+    }
+
+    async fn looked_up(guard: &Guard) -> Result<String, String> {
+        let found = guard.look_up("a.test").await.map_err(|error| error.to_string())?;
+        Ok(found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    #[tokio::test]
+    async fn a_name_that_was_public_and_now_leads_to_this_machine_is_refused() {
+        let guard = guard(Reach::Fixed, [&["8.8.8.8"], &["127.0.0.1"], &["8.8.8.8"]]);
+        assert_eq!(looked_up(&guard).await.unwrap(), "8.8.8.8");
+        let error = looked_up(&guard).await.unwrap_err();
+        assert!(error.contains("(127.0.0.1)"), "{error}");
+        assert_eq!(looked_up(&guard).await.unwrap(), "8.8.8.8");
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_only_those_that_are_allowed_are_left() {
+        let all: &[&str] = &["10.0.0.1", "8.8.8.8", "169.254.169.254", "::1", "0.0.0.0"];
+        assert_eq!(looked_up(&guard(Reach::Fixed, [all])).await.unwrap(), "8.8.8.8");
+        assert_eq!(looked_up(&guard(Reach::Named, [all])).await.unwrap(), "10.0.0.1 8.8.8.8 ::1");
+    }
+
+    #[tokio::test]
+    async fn a_name_without_addresses_is_a_failure_of_its_own() {
+        assert_eq!(looked_up(&guard(Reach::Named, [&[]])).await.unwrap_err(), "the name has no address");
+    }
+
+    #[test]
+    fn an_address_that_stands_as_the_host_is_checked_and_a_name_is_not() {
+        let guard = guard(Reach::Named, []);
+        assert!(guard.check("a.test").is_none());
+        for host in ["127.0.0.1", "[::1]", "169.254.169.254"] {
+            assert!(guard.check(host).unwrap().is_ok(), "{host}");
+        }
+        assert!(guard.check("[::]").unwrap().is_err());
+    }
+}

@@ -329,7 +329,7 @@ fn named(url: &str) -> Route {
 fn assembled(url: &str, route: &Route) -> Result<http::Request<Bytes>, Refusal> {
     let (method, url) = ("POST".to_owned(), vec![Segment::Text(url.to_owned())]);
     let request = Request { method, url, query: vec![], headers: vec![], body: vec![], timeout: 10_000 };
-    assemble(&request, "phone", &Secrets::default(), route)
+    Ok(assemble(&request, "phone", &Secrets::default(), route)?.request)
 }
 
 async fn sent(egress: &HttpEgress, url: &str, route: &Route) -> Exchange {

@@ -16,6 +16,8 @@ use crate::command_line;
 pub struct Daemon {
     pub child: Child,
     pub address: SocketAddr,
+    /// What it said before it listened.
+    pub before: String,
     /// What it says, line by line; read all the time, because a daemon that is not heard stops.
     pub said: mpsc::UnboundedReceiver<String>,
 }
@@ -63,10 +65,21 @@ impl Daemon {
                 let _ = tell.send(line);
             }
         });
-        let first = said.recv().await?;
-        let address = first.strip_prefix("nuncio listens on http://").and_then(|rest| rest.split_once(','));
-        let (address, _) = address.unwrap_or_else(|| panic!("{first}"));
-        Some(Self { child, address: address.parse().expect("it listens on an address"), said })
+        let mut before = String::new();
+        let address = loop {
+            let line = match said.recv().await {
+                Some(line) => line,
+                None if before.is_empty() => return None,
+                None => panic!("{before}"),
+            };
+            let listens =
+                line.strip_prefix("nuncio listens on http://").and_then(|rest| rest.split_once(','));
+            if let Some((address, _)) = listens {
+                break address.parse().expect("it listens on an address");
+            }
+            before += &(line + "\n");
+        };
+        Some(Self { child, address, before, said })
     }
 
     /// Sends it a signal.

@@ -10,6 +10,7 @@
 //! - `godoxy`: a GoDoxy configuration as it is, against receivers that check everything.
 //! - `config`: configurations that are wrong, each with the line and the hint.
 //! - `brain`: a brain that misbehaves in every way, and bytes that are no brain.
+//! - `canary`: secrets of every source in every place, and nobody who has one that should not.
 //! - `memories`: a brain whose memory a test can read.
 //! - `egress`: the HTTP client against receivers that misbehave.
 //! - `addresses`: URLs that lead where no request may go, in every spelling.
@@ -33,6 +34,7 @@ mod addresses;
 mod agreement;
 mod authority;
 mod brain;
+mod canary;
 mod command_line;
 mod config;
 mod crash;

@@ -62,6 +62,14 @@ impl Authority {
 }
 
 impl Identity {
+    /// A certificate that vouches for itself, as people make them for their own machines.
+    pub fn self_signed(name: &str, is_ca: IsCa) -> Self {
+        let (key, mut params) =
+            (KeyPair::generate().unwrap(), CertificateParams::new([name.to_owned()]).unwrap());
+        params.is_ca = is_ca;
+        Self { certificate: params.self_signed(&key).unwrap(), key }
+    }
+
     pub fn pem(&self) -> String {
         self.certificate.pem()
     }

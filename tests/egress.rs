@@ -216,6 +216,14 @@ async fn headers_without_end_are_cut_off_before_any_deadline() {
 }
 
 #[tokio::test]
+async fn a_long_head_is_read_and_one_far_beyond_the_limit_is_not() {
+    let head = |length| raw(format!("HTTP/1.1 200 OK\r\nx-long: {}\r\n\r\n", "x".repeat(length)));
+    assert_eq!(replied(answer_to(head(60 * 1024)).await).status, 200);
+    // The limit is for what has been read so far; one more read may go beyond it.
+    assert_failed(answer_to(head(200 * 1024)).await, Transport::Reset);
+}
+
+#[tokio::test]
 async fn https_to_a_port_that_speaks_http_is_a_failure_of_tls() {
     let receiver = Receiver::start([reply(200)]);
     let url = receiver.url("/hook").replace("http", "https");

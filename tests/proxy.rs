@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::addresses::Names;
 use crate::authority::{Authority, TlsReceiver};
-use crate::scripted::{Receiver, hang, reply};
+use crate::scripted::{Receiver, Then, hang, raw, reply};
 
 /// A proxy that makes tunnels, all of them to one receiver, and keeps what it was asked for.
 struct Tunnels {
@@ -288,6 +288,15 @@ async fn what_the_proxy_refuses_is_told_from_what_the_receiver_does() {
     let address = proxy.url("").replace("http://", "");
     let route = through(&format!("http://{}", with_login(address)), "http://public.test/");
     assert_failed(&post(&route, "http://public.test/").await, Transport::Refused, "the proxy refused: 407");
+}
+
+#[tokio::test]
+async fn a_proxy_that_never_comes_to_the_end_of_its_answer_is_left() {
+    let proxy = Receiver::start([raw("HTTP/1.1 200 OK\r\nx-long: ").then(Then::Repeat("xxxx".into()))]);
+    let route = through(&proxy.url(""), "https://public.test/");
+    let exchange = post(&route, "https://public.test/").await;
+    assert_failed(&exchange, Transport::Refused, "longer than 8192 bytes");
+    proxy.until("closed connection", |seen| seen.closed == 1).await;
 }
 
 #[tokio::test]

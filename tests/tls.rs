@@ -9,6 +9,7 @@ use nuncio::contract::{Outcome, Transport};
 use nuncio::egress::route::Route;
 use nuncio::egress::tls::{Part, Pem, Tls};
 use nuncio::egress::{Egress as _, Exchange, HttpEgress};
+use rcgen::{BasicConstraints, IsCa};
 
 use crate::authority::{Authority, Identity, TlsReceiver};
 
@@ -72,6 +73,23 @@ async fn a_certificate_that_has_expired_or_is_for_another_name_is_not_good() {
         let receiver = TlsReceiver::start(&identity, None);
         assert_untrusted(&get(&egress(), &receiver, trusting(&authority)).await, why);
         assert_eq!(receiver.requests(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_vouches_for_itself_can_be_trusted_unless_it_is_made_to_vouch_for_others() {
+    for (is_ca, is_good) in
+        [(IsCa::NoCa, true), (IsCa::ExplicitNoCa, true), (IsCa::Ca(BasicConstraints::Unconstrained), false)]
+    {
+        let identity = Identity::self_signed("127.0.0.1", is_ca);
+        let receiver = TlsReceiver::start(&identity, None);
+        let pem = identity.pem();
+        let tls = Tls::new(Pem { ca: Some(pem.as_bytes()), ..Pem::default() }).unwrap();
+        let exchange = get(&egress(), &receiver, tls).await;
+        match is_good {
+            true => assert_replied(&exchange),
+            false => assert_untrusted(&exchange, "CaUsedAsEndEntity"),
+        }
     }
 }
 

@@ -19,7 +19,9 @@ use sha2::{Digest as _, Sha256};
 /// What a target's settings say of TLS, in the contents of the files that they name.
 #[derive(Clone, Copy, Default)]
 pub struct Pem<'a> {
-    /// The certificates of the authorities that are trusted, in the place of those that the platform trusts.
+    /// The certificates of the authorities that are trusted, in the place of those that the platform trusts. A
+    /// receiver's own certificate that vouches for itself will do, if it is not made to vouch for others (`CA:TRUE`,
+    /// which `openssl req -x509` sets unless told `-addext basicConstraints=critical,CA:FALSE`).
     pub ca: Option<&'a [u8]>,
     /// The certificate that is shown to a receiver which asks for one, and those that lead to its authority.
     pub certificate: Option<&'a [u8]>,

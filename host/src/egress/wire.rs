@@ -142,9 +142,14 @@ async fn tunnel(tcp: Tcp, to: &str, authorization: Option<&HeaderValue>) -> Resu
         io::Result::Ok(head)
     };
     let head = head.await.map_err(|error| Undialed::ProxyUnreached(error.into()))?;
+    if !head.ends_with(b"\r\n\r\n") {
+        return Err(Undialed::ProxyRefused(format!(
+            "what it answers is longer than {MAX_TUNNEL_HEAD} bytes"
+        )));
+    }
     let status = head.get(9..12).filter(|_| head.starts_with(b"HTTP/1."));
     match status.and_then(|status| StatusCode::from_bytes(status).ok()) {
-        Some(status) if status.is_success() && head.ends_with(b"\r\n\r\n") => Ok(TokioIo::new(stream)),
+        Some(status) if status.is_success() => Ok(TokioIo::new(stream)),
         Some(status) => Err(Undialed::ProxyRefused(status.to_string())),
         None => Err(Undialed::ProxyRefused("what it answers is no HTTP".to_owned())),
     }

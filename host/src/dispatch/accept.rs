@@ -153,7 +153,7 @@ impl Dispatch {
             self.prune_later();
         }
         let (id, now): (Arc<str>, _) = (notification.id.as_str().into(), self.timeline.now());
-        for (n, Delivery { target, progress }) in (0..).zip(deliveries) {
+        for (Delivery { target, progress }, n) in deliveries.into_iter().zip(0..) {
             if progress.state.has_ended() {
                 let Progress { state, attempts, detail, .. } = &progress;
                 self.tell_end(&End { id: &id, target: &target, state: *state, attempts: *attempts, detail });

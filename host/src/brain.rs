@@ -6,7 +6,8 @@
 //! them ends in a [`Fault`], and the instance is thrown away.
 //!
 //! A component is always compiled here, from WebAssembly that is validated. Code that was compiled elsewhere
-//! would be run as it is; there is no way to hand in any, and none is read from disk.
+//! would be run as it is; there is no way to hand in any, none is read from disk, and to read it is `unsafe`,
+//! which this library forbids.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -224,7 +224,10 @@ fn transport(error: &hyper_util::client::legacy::Error, connected: bool) -> Tran
     for cause in causes(error) {
         match cause.downcast_ref() {
             Some(Undialed::NoAddress | Undialed::Lookup(_)) => return Transport::Dns,
-            Some(Undialed::Blocked(_)) => return Transport::Blocked,
+            // A name may lead elsewhere when it is looked up again: some networks answer every name with an address
+            // of their own while they are cut off.
+            Some(Undialed::Blocked(blocked)) if blocked.is_literal() => return Transport::Blocked,
+            Some(Undialed::Blocked(_)) => return Transport::Dns,
             Some(Undialed::NoRoots) => return Transport::Tls,
             Some(Undialed::TooSlow | Undialed::ProxyUnreached(_) | Undialed::ProxyRefused(_)) => {
                 return Transport::Refused;

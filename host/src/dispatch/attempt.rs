@@ -11,7 +11,7 @@ use crate::brain::{Brain, Dispatcher, Fault};
 use crate::clock::UnixMs;
 use crate::config::Config;
 use crate::config::Fingerprint;
-use crate::contract::{Attempt, Notification, Outcome, Request, Target};
+use crate::contract::{Attempt, Notification, Outcome, Request, Target, Transport};
 use crate::crash;
 use crate::egress::Egress;
 use crate::egress::assemble::{Assembled, Refusal, assemble};
@@ -28,6 +28,8 @@ pub(super) enum Attempted {
     Exchanged {
         /// What became of it.
         outcome: Outcome,
+        /// What exactly failed, where that helps.
+        why: Option<String>,
         /// How many requests the delivery takes.
         parts: u32,
     },
@@ -112,10 +114,22 @@ impl Setup {
         crash::at("before-send");
         let exchange = self.egress.send(request, route, timeout).await;
         crash::at("after-reply");
-        if let Some(detail) = exchange.detail {
-            tracing::debug!(id = %notification.id, %target, detail, "the exchange broke off");
+        let why = exchange.detail;
+        if let Some(why) = &why {
+            tracing::debug!(id = %notification.id, %target, why, "the exchange broke off");
         }
-        Attempted::Exchanged { outcome: self.redact(target, &derived, exchange.outcome), parts }
+        match exchange.outcome {
+            Outcome::Failed(Transport::Blocked) => {
+                Attempted::Refused(format!("egress-denied: {}", why.unwrap_or_default()))
+            }
+            // Only these say more than the kind of failure does, and what is to be done about it.
+            Outcome::Failed(Transport::Dns | Transport::Tls) => {
+                Attempted::Exchanged { outcome: exchange.outcome, why, parts }
+            }
+            outcome => {
+                Attempted::Exchanged { outcome: self.redact(target, &derived, outcome), why: None, parts }
+            }
+        }
     }
 
     fn redact(&self, target: &str, derived: &Derived, outcome: Outcome) -> Outcome {

@@ -57,7 +57,7 @@ impl Dispatch {
             self.unjudged(item.lane, began);
         }
         match attempted {
-            Attempted::Exchanged { outcome, parts } => {
+            Attempted::Exchanged { outcome, why, parts } => {
                 let (attempt, endpoint) = (item.attempt(began), self.lanes.endpoint(item.lane));
                 let (target, entropy) = (self.lanes.name(item.lane), self.entropy.number());
                 let judged = setup.dispatcher.judge(&target, attempt, &outcome, endpoint, now, entropy);
@@ -67,6 +67,9 @@ impl Dispatch {
                 };
                 match judged {
                     Ok(mut judgement) => {
+                        if let Some(why) = why {
+                            judgement.detail += &format!(" ({why})");
+                        }
                         judgement.detail = shortened(judgement.detail);
                         // What began by other settings says nothing of the endpoint as it is now.
                         if self.lanes.life(item.lane) == life {

@@ -123,6 +123,13 @@ impl Reach {
     }
 }
 
+impl Blocked {
+    /// Whether the URL has the address itself, so that it never leads elsewhere.
+    pub(super) fn is_literal(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok()
+    }
+}
+
 impl std::error::Error for Blocked {}
 
 impl fmt::Display for Blocked {

@@ -39,6 +39,7 @@ pub fn of(target: &Target, ok: Option<&Target>, notification: &Notification) -> 
         "method" => vec![Request { method: "BREW".into(), ..plain }],
         "smuggles" => vec![Request { headers: vec![header("Transfer-Encoding", "chunked")], ..plain }],
         "userinfo" => vec![request(&format!("{scheme}//me:mine@{host}/"))],
+        "open-elsewhere" => vec![request(ELSEWHERE)],
         "other-origin" => vec![Request { body: vec![own()], ..request(ELSEWHERE) }],
         // To some who read URLs, what is before the @ is a user name.
         "backslash" => {

@@ -192,3 +192,19 @@ fn another_programs_file_is_not_read_as_a_queue() {
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE delivery (a)").unwrap();
     assert!(matches!(SqliteReader::new(path).usage(), Err(StoreError::Broken(_))));
 }
+
+#[test]
+fn a_record_that_is_too_large_takes_no_room_from_one_that_is_not() {
+    let (_folder, mut store) = opened();
+    let limits = Limits { max_bytes: 10_000, reserve_for: Level::Trace, ..Limits::default() };
+    let middle = "x".repeat(4_000);
+    let kept = [Operation::Limit(limits), accept("open", &middle), accept("ended", &middle), delivered(2)];
+    assert!(!store.commit(&kept).unwrap().contains(&Done::Full));
+    // Not even all that has ended makes room for this, so that it is not looked for again; but for that it does.
+    assert_eq!(store.commit(&[accept("large", &"x".repeat(9_000))]).unwrap(), [Done::Full]);
+    assert_eq!(store.commit(&[accept("large", &"x".repeat(8_000))]).unwrap(), [Done::Full]);
+    assert_eq!(store.commit(&[accept("small", &middle)]).unwrap(), [Done::Accepted(3)]);
+    assert!(
+        store.reader().find("ended").unwrap().is_none() && store.reader().find("open").unwrap().is_some()
+    );
+}

@@ -20,8 +20,8 @@ pub(super) struct Tally {
     pub(super) last: u64,
     pub(super) open: u64,
     pub(super) bytes: u64,
-    /// Whether nothing that is kept for look-ups makes room, as far as is known.
-    pub(super) is_exhausted: bool,
+    /// What would be left if all that is kept for look-ups were forgotten; `None` where that is not known.
+    pub(super) least: Option<u64>,
 }
 
 impl Tally {
@@ -31,7 +31,7 @@ impl Tally {
         let open = connection.query_row(open, [], |row| row.get(0)).map(rows::positive)?;
         connection.query_row("SELECT last, bytes FROM tally", [], |row| {
             let (last, bytes) = (rows::positive(row.get(0)?), rows::positive(row.get(1)?));
-            Ok(Self { last, open, bytes, is_exhausted: false })
+            Ok(Self { last, open, bytes, least: None })
         })
     }
 
@@ -71,7 +71,6 @@ pub(super) fn apply(
         Operation::Prune(now) => prune(transaction, *now, tally, limits),
         Operation::Limit(new) => {
             *limits = *new;
-            tally.is_exhausted = false;
             Ok(Done::Limited)
         }
         Operation::Probe => tally.write(transaction).map(|()| Done::Probed),
@@ -147,7 +146,8 @@ fn accept(
     }
     tally.last = number;
     // What has ended already, or has no delivery, makes room for others.
-    tally.is_exhausted &= open > 0 && open == record.deliveries.len() as u64;
+    let is_open = open > 0 && open == record.deliveries.len() as u64;
+    tally.least = tally.least.filter(|_| is_open).map(|least| least + size + details);
     tally.open += open;
     tally.bytes += size + details;
     Ok(Done::Accepted(number))
@@ -261,7 +261,8 @@ fn settle(
     tally.open = (tally.open + u64::from(reopens)).saturating_sub(u64::from(ends));
     tally.bytes += progress.size();
     tally.forget(*replaces);
-    tally.is_exhausted &= !has_ended;
+    let least = tally.least.filter(|_| !has_ended && !had_ended);
+    tally.least = least.map(|least| (least + progress.size()).saturating_sub(*replaces));
     Ok(Done::Settled)
 }
 
@@ -278,6 +279,9 @@ fn prune(
         + forget(transaction, Which::Ended, now.checked_sub(keep), STEP, tally)?
         + forget(transaction, Which::Dead, now.checked_sub(keep_dead), STEP, tally)?
         + forget_unmatched(transaction, now.checked_sub(keep), STEP, tally)?;
+    if forgotten > 0 {
+        tally.least = None;
+    }
     let has_shrunk = give_back(transaction)?;
     if STEP <= forgotten || has_shrunk {
         return Ok(Done::Pruned { next: Some(now) });
@@ -360,7 +364,7 @@ fn forget_unmatched(
 /// Makes room until all takes no more than this, where what is kept for look-ups only leaves as much; nothing
 /// changes where it does not.
 fn make_room(transaction: &Transaction<'_>, most: u64, tally: &mut Tally) -> rusqlite::Result<bool> {
-    if tally.is_exhausted {
+    if tally.least.is_some_and(|least| most < least) {
         return Ok(false);
     }
     let before = *tally;
@@ -369,7 +373,7 @@ fn make_room(transaction: &Transaction<'_>, most: u64, tally: &mut Tally) -> rus
     if tally.bytes <= most {
         return transaction.execute_batch("RELEASE room").map(|()| true);
     }
-    *tally = Tally { is_exhausted: true, ..before };
+    *tally = Tally { least: Some(tally.bytes), ..before };
     transaction.execute_batch("ROLLBACK TO room; RELEASE room").map(|()| false)
 }
 

@@ -8,7 +8,7 @@ use nuncio::event::Happened;
 use nuncio::store::{State, StoreError};
 
 use crate::scripted::{Receiver, close_after_reading, hang, raw, reply};
-use crate::stage::Stage;
+use crate::stage::{BEGINNING, Stage};
 
 fn ntfy(name: &str, receiver: &Receiver) -> String {
     format!("  - {{name: {name}, provider: ntfy, url: \"{}\", topic: t}}\n", receiver.url("/"))
@@ -429,4 +429,21 @@ async fn every_attempt_is_signed_anew_and_an_echoed_signature_is_blotted_out() {
     assert_ne!(first.header("webhook-signature"), second.header("webhook-signature"));
     let detail = &stage.deliveries(&id).await[0].progress.detail;
     assert!(detail.contains("***") && !detail.contains('='), "{detail}");
+}
+
+#[tokio::test]
+async fn a_signature_bears_the_time_of_its_attempt_by_a_clock_that_was_set_meanwhile() {
+    let receiver = Receiver::start([reply(200)]);
+    let url = receiver.url("/");
+    let key = format!("whsec_{}", "a".repeat(32));
+    let stage = Stage::start(&format!(
+        "targets: [{{name: a, provider: webhook, url: '{url}', payload: '{{}}', sign: {{secrets: {key}}}}}]"
+    ));
+    // As where a machine starts with a wrong time and is told the right one.
+    let right = BEGINNING + 10 * 365 * 86_400_000;
+    stage.clock.set(right);
+    stage.hand_in(Notification::new(Level::Info, "x")).await;
+    stage.drive().await;
+    let timestamp = receiver.next().await.header("webhook-timestamp").unwrap().to_owned();
+    assert_eq!(timestamp, (right / 1_000).to_string());
 }

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::addresses::Names;
 use crate::authority::{Authority, TlsReceiver};
-use crate::scripted::{Receiver, raw, reply};
+use crate::scripted::{Receiver, answering, raw, reply};
 
 /// A proxy that makes tunnels, all of them to one receiver, and keeps what it was asked for.
 struct Tunnels {
@@ -331,4 +331,26 @@ async fn a_host_that_needs_no_proxy_is_talked_to_without_one() {
     route.name(url::Url::parse(&url).unwrap().origin());
     assert_replied(&post(&route, &url).await);
     assert_eq!(proxy.seen().connections, 0);
+}
+
+#[tokio::test]
+async fn the_login_of_a_proxy_that_sends_it_back_is_seen_by_nobody() {
+    let proxy = Receiver::start(answering(|request| {
+        let said = request.header("proxy-authorization").unwrap_or_default().to_owned();
+        reply(400).header("x-echo", &said).body(format!("{said} and me:canary-login and canary-login"))
+    }));
+    let login = proxy.url("").replace("http://", "http://me:canary-login@");
+    let route = Route::default().with_proxies(Proxies::parse(&login).unwrap());
+    let request = http::Request::post("http://8.8.8.8/x").body(Bytes::new()).unwrap();
+    let egress = HttpEgress::new(Arc::new(ManualClock::at(0)));
+    let exchange = egress.send(request, &route, Duration::from_secs(10)).await;
+    assert_eq!(
+        proxy.next().await.header("proxy-authorization"),
+        Some("Basic bWU6Y2FuYXJ5LWxvZ2lu"),
+        "the proxy got it"
+    );
+    let Outcome::Reply(reply) = exchange.outcome else { panic!("{exchange:?}") };
+    let shown = format!("{:?} {}", reply.headers, String::from_utf8_lossy(&reply.body));
+    assert!(!shown.contains("canary") && !shown.contains("bWU6Y2"), "{shown}");
+    assert!(shown.contains("***"), "{shown}");
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use nuncio::brain::{Brain, EMBEDDED};
+use nuncio::brain::{Brain, EMBEDDED, Limits};
 use nuncio::clock::{Clock, ManualClock, UnixMs};
 use nuncio::config::Config;
 use nuncio::contract::Notification;
@@ -17,7 +17,11 @@ pub const BEGINNING: UnixMs = 1_795_383_000_000;
 /// The component, compiled once for all tests.
 pub fn brain() -> Brain {
     static BRAIN: OnceLock<Brain> = OnceLock::new();
-    BRAIN.get_or_init(|| Brain::new(EMBEDDED).expect("the embedded component is a brain")).clone()
+    // A machine that is busy with other tests is no reason for it to be broken off.
+    let limits = Limits { call: Duration::from_secs(5), ..Limits::default() };
+    BRAIN
+        .get_or_init(|| Brain::with_limits(EMBEDDED, limits).expect("the embedded component is a brain"))
+        .clone()
 }
 
 /// A configuration that must be right.

@@ -115,6 +115,7 @@ impl Config {
         let parts = Parts::prepare(&mut root, &mut vault, &mut findings);
         findings.extend(problems.into_iter().filter(|problem| parts.concerns(problem)));
 
+        root.get("proxy").into_iter().for_each(|proxy| findings.hide(proxy.span.clone()));
         let proxies = root.get("proxy").filter(|proxy| !proxy.is_null() && !findings.covers("/proxy"));
         let proxies = match proxies {
             Some(proxy) => routes::proxy(proxy, "/proxy", &mut findings).unwrap_or_default(),
@@ -260,7 +261,13 @@ impl Config {
 /// The report on a text that has no tree, so that nobody can tell what in it is secret.
 fn unread(source: &str, text: &str, problem: Problem, catalog: &Catalog<'_>) -> Report {
     let line = position::Lines::of(text).range(problem.span.as_ref().map_or(0, |span| span.start));
-    let hidden = catalog.doubtful(text.get(line.clone()).unwrap_or_default());
+    let written = text.get(line.clone()).unwrap_or_default();
+    let before = text.get(..line.start).unwrap_or_default();
+    // Below `secrets` every value is one, whatever it is called.
+    let is_below = written.starts_with([' ', '\t']) || !written.contains(':');
+    let section = before.lines().rev().find(|line| !line.starts_with([' ', '\t', '#']) && !line.is_empty());
+    let is_secret = is_below && section.is_some_and(|section| section.starts_with("secrets"));
+    let hidden = if is_secret { 0..written.len() } else { catalog.doubtful(written) };
     let hidden = line.start.saturating_add(hidden.start)..line.start.saturating_add(hidden.end);
     Report::new(source, text, vec![problem], vec![hidden])
 }

@@ -33,6 +33,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use http::uri::Scheme;
@@ -50,6 +52,7 @@ use self::resolve::{Resolve, SystemResolver};
 use self::route::Route;
 use crate::clock::{Clock, Sleep};
 use crate::contract::{Outcome, Reply, Transport};
+use crate::secrets::{Derived, Secrets};
 
 /// How much of a reply's body is read, in bytes. What services say of an error fits many times over.
 pub const MAX_REPLY: usize = 64 * 1024;
@@ -169,7 +172,13 @@ impl HttpEgress {
                 let refused = Undialed::ProxyRefused(response.status().to_string());
                 failed(Transport::Refused, &refused.to_string())
             }
-            Some(Ok(response)) => receive(response, deadline).await,
+            Some(Ok(response)) => {
+                let exchange = receive(response, deadline).await;
+                match forwarder.flatten() {
+                    Some(authorization) => blotted(exchange, &authorization),
+                    None => exchange,
+                }
+            }
             Some(Err(error)) => failed(transport(&error, connected), &describe(&error)),
             None if connected => failed(Transport::TimeoutAfterSend, "no reply in time"),
             None => failed(Transport::TimeoutBeforeSend, "no connection in time"),
@@ -182,6 +191,23 @@ impl Egress for HttpEgress {
         let rules = self.rules(request.uri(), route);
         Box::pin(self.exchange(request, rules, timeout))
     }
+}
+
+/// A reply without the login to the proxy that it came through: the proxy may have sent it back, or on.
+fn blotted(exchange: Exchange, authorization: &HeaderValue) -> Exchange {
+    let Outcome::Reply(mut reply) = exchange.outcome else { return exchange };
+    let whole = authorization.to_str().unwrap_or_default();
+    let encoded = whole.split_once(' ').map_or(whole, |(_, encoded)| encoded);
+    let decoded = STANDARD.decode(encoded).ok().and_then(|login| String::from_utf8(login).ok());
+    let login = decoded.unwrap_or_default();
+    let password = login.split_once(':').map_or("", |(_, password)| password);
+    let derived = Derived::new(&[encoded, &login, password], &[whole]);
+    let nobody = Secrets::default();
+    reply.body = nobody.redact("", &derived, &reply.body);
+    for (_, value) in &mut reply.headers {
+        *value = String::from_utf8_lossy(&nobody.redact("", &derived, value.as_bytes())).into_owned();
+    }
+    Exchange { outcome: Outcome::Reply(reply), ..exchange }
 }
 
 /// Reads a reply until its end, its limit or the deadline; what is there by then is the reply.

@@ -17,7 +17,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, component: &Component) -> Result<ExitCode, Failure> {
-    let mut providers = component.load()?.providers()?;
+    let mut providers: Vec<Provider> = component.load()?.providers()?.into_iter().map(harmless).collect();
     if let Some(name) = &arguments.name {
         let known = providers.iter().map(|provider| provider.name.clone()).collect::<Vec<_>>().join(", ");
         providers.retain(|provider| provider.name == *name);
@@ -35,6 +35,17 @@ pub(super) fn run(arguments: &Arguments, component: &Component) -> Result<ExitCo
         super::print(&list(&providers))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a component says of itself, without what could steer a terminal.
+fn harmless(provider: Provider) -> Provider {
+    let lines = |text: &str| text.split('\n').map(super::harmless).collect::<Vec<_>>().join("\n");
+    Provider {
+        name: super::harmless(&provider.name),
+        summary: super::harmless(&provider.summary),
+        example: lines(&provider.example),
+        ..provider
+    }
 }
 
 fn list(providers: &[Provider]) -> String {

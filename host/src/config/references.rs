@@ -19,7 +19,7 @@ use super::report::Problem;
 use super::scalar::Scalar;
 use super::settings::Rules;
 use super::substitute::is_reference;
-use super::vault::Vault;
+use super::vault::{Vault, is_path};
 use crate::egress::route::Route;
 use crate::secrets::Secrets;
 
@@ -84,14 +84,18 @@ impl<'w, 't, 'e> References<'w, 't, 'e> {
     /// What the component is told of a secret that lies in a file.
     fn file(&mut self, setting: &str, key: &str, path: &Node, rules: &Rules<'_>) -> Json {
         if path.is_null() || self.covers(key) {
+            if !path.is_null() {
+                let below = self.below(setting);
+                self.findings.cover(&below);
+            }
             return Json::Null;
+        }
+        if path.scalar().is_none_or(|path| !is_path(&path.text)) {
+            self.findings.hide(path.span.clone());
         }
         let text = match path.scalar().filter(|path| !path.text.is_empty() && !path.secret) {
             Some(scalar) => self.vault.read_file(&scalar.text),
-            None => {
-                self.findings.hide(path.span.clone());
-                Err((format!("`{key}` must be a file's path"), "write the path of the file".to_owned()))
-            }
+            None => Err((format!("`{key}` must be a file's path"), "write the path of the file".to_owned())),
         };
         match text {
             Ok(text) => {
@@ -221,9 +225,18 @@ impl<'w, 't, 'e> References<'w, 't, 'e> {
         !scalar.plain || self.findings.text().get(node.span.clone()).is_some_and(is_reference)
     }
 
+    fn hide_credentials(&mut self, node: &Node) {
+        let written = self.findings.text().get(node.span.clone()).unwrap_or_default();
+        if let Some(Range { start, end }) = credentials(written) {
+            let at = |offset: usize| node.span.start.saturating_add(offset);
+            self.findings.hide(at(start)..at(end));
+        }
+    }
+
     /// Lets the target's requests go where a URL points. Where it is none, that is noted.
     fn allow(&mut self, node: &Node, url: &Scalar) -> bool {
         if self.findings.covers(&self.pointer) {
+            self.hide_credentials(node);
             return false;
         }
         match origin(&url.text) {
@@ -232,11 +245,7 @@ impl<'w, 't, 'e> References<'w, 't, 'e> {
                 true
             }
             Err((problem, hint)) => {
-                let written = self.findings.text().get(node.span.clone()).unwrap_or_default();
-                if let Some(Range { start, end }) = credentials(written) {
-                    let at = |offset: usize| node.span.start.saturating_add(offset);
-                    self.findings.hide(at(start)..at(end));
-                }
+                self.hide_credentials(node);
                 let span = first_line(self.findings.text(), node.span.clone());
                 self.findings.add(&self.pointer, Problem::at(span, problem, hint));
                 false

@@ -10,7 +10,7 @@ use super::findings::Findings;
 use super::origin::origin;
 use super::position::first_line;
 use super::report::Problem;
-use super::vault::{Vault, Wrong};
+use super::vault::{Vault, Wrong, is_path};
 use super::{pointer, spelling};
 use crate::egress::proxy::Proxies;
 use crate::egress::route::Route;
@@ -51,6 +51,10 @@ impl Way {
     ) {
         let mut at = at.to_owned();
         pointer::push(&mut at, key);
+        let written = findings.text().get(value.span.clone()).unwrap_or_default();
+        if key == "proxy" || written.contains('@') {
+            findings.hide(value.span.clone());
+        }
         if value.is_null() || findings.covers(&at) {
             return;
         }
@@ -88,18 +92,12 @@ impl Way {
                 continue;
             }
             let found = match item.scalar().filter(|scalar| !item.is_null() && !scalar.secret) {
-                Some(scalar) if scalar.text.contains("://") => origin(&scalar.text),
-                Some(scalar) => origin(&format!("https://{}", scalar.text)),
+                Some(scalar) => allowed(&scalar.text),
                 None => Err(("this is no host", "write a host, such as https://push.example:8443")),
             };
             match found {
                 Ok(origin) => self.allowed.push(origin),
-                Err((problem, hint)) => {
-                    if item.scalar().is_some_and(|scalar| scalar.text.contains('@')) {
-                        findings.hide(item.span.clone());
-                    }
-                    refuse(item, &at, problem, hint, findings);
-                }
+                Err((problem, hint)) => refuse(item, &at, problem, hint, findings),
             }
         }
     }
@@ -126,6 +124,7 @@ impl Way {
                     }
                 }),
                 None => {
+                    findings.hide(entry.value.span.clone());
                     let hint = spelling::hint(&entry.key, &TLS_KEYS);
                     let problem = format!("unknown key `{}`", entry.key);
                     findings.add(&at, Problem::at(entry.key_span.clone(), problem, hint));
@@ -134,6 +133,9 @@ impl Way {
                 }
             };
             if let Err((problem, hint)) = read {
+                if entry.value.scalar().is_none_or(|path| !is_path(&path.text)) {
+                    findings.hide(entry.value.span.clone());
+                }
                 refuse(&entry.value, &at, &problem, &hint, findings);
                 is_whole = false;
             }
@@ -165,6 +167,14 @@ impl Way {
         }
         self.inputs.extend(files.into_iter().flatten());
     }
+}
+
+fn allowed(text: &str) -> Result<Origin, (&'static str, &'static str)> {
+    let host = text.split_once("://").map_or(text, |(_, host)| host);
+    if host.strip_suffix('/').unwrap_or(host).contains(['/', '?', '#', '*']) {
+        return Err(("an origin is a scheme, a host and a port", "write it as https://push.example:8443"));
+    }
+    if text.contains("://") { origin(text) } else { origin(&format!("https://{text}")) }
 }
 
 /// Reads one setting `proxy`: a URL, or `direct`. `None` where it is wrong, which is noted.
@@ -231,7 +241,7 @@ mod tests {
         for (hosts, url) in [
             ("push.example", "https://push.example"),
             ("['push.example:8443']", "https://push.example:8443"),
-            ("[other.example, 'http://10.0.0.1:81/x']", "http://10.0.0.1:81"),
+            ("[other.example, 'http://10.0.0.1:81/']", "http://10.0.0.1:81"),
         ] {
             let text = target(&format!("url: 'https://own.example', allow_hosts: {hosts}"));
             let config = read_in(&folder(), &text).unwrap();
@@ -264,6 +274,15 @@ mod tests {
             ("allow_hosts: {a: b}", "no host"),
             ("allow_hosts: 'https://me:canary@h'", "user or a password"),
             ("allow_hosts: 'h:25'", "another service"),
+            ("allow_hosts: 'https://h/path'", "a scheme, a host and a port"),
+            ("allow_hosts: '*.example'", "a scheme, a host and a port"),
+            ("allow_hosts: 'me:canary@${NOPE}'", "`NOPE` is not set"),
+            ("proxy: 'http://me:canary@${NOPE}:1'", "`NOPE` is not set"),
+            ("url: 'http://me:canary@${NOPE}/'", "`NOPE` is not set"),
+            ("tls: {key: canary}", "unknown key `key`"),
+            ("tls: {key_file: '-----BEGIN PRIVATE KEY----- canary'}", "no path"),
+            ("token_file: '-----BEGIN canary'", "no path"),
+            ("token_file: 'x${NOPE}'", "`NOPE` is not set"),
             ("proxy: 'https://me:canary@p:1'", "proxy"),
             ("proxy: [canary]", "no proxy"),
             ("tls: canary", "must be a mapping"),

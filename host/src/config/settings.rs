@@ -7,7 +7,8 @@
 //! A schema is read so that a mistake hides too much rather than too little: a place is secret if any
 //! branch of its schema is, and whatever stands where the schema expects secrets inside is secret as well. The
 //! schemas of a component that somebody else built are not trusted to tell secrets: what the embedded one keeps secret
-//! in the provider of that name, or under that name in any, is kept secret from them too.
+//! in the provider of that name is kept secret from them too, and so is a setting of a provider that the embedded one
+//! does not have, where every setting of that name there is a secret.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -46,6 +47,11 @@ const LARGEST_PATTERN: usize = 1024 * 1024;
 /// How much of what a component says about a form is shown, in characters.
 const LONGEST_FORM: usize = 200;
 
+/// The longest schema that is read, and all of them together, in bytes: a component may be hostile, and every setting
+/// may refer to all others.
+const LARGEST_SCHEMA: usize = 64 << 10;
+const LARGEST_SCHEMAS: usize = 1 << 20;
+
 /// The schemas of every provider.
 pub struct Catalog<'p> {
     schemas: HashMap<&'p str, Option<Schema>>,
@@ -83,8 +89,11 @@ impl<'p> Catalog<'p> {
         }
         let kept = secret.difference(&harmless).map(|name| (name.clone(), json!({ "writeOnly": true })));
         let kept = json!({ "properties": kept.collect::<Map<_, _>>() });
+        let mut room = LARGEST_SCHEMAS;
         let read = |provider: &'p Provider| {
-            let mut schema = Schema::read(provider);
+            let fits = room.checked_sub(provider.settings_schema.len());
+            room = fits.unwrap_or(room);
+            let mut schema = fits.and_then(|_| Schema::read(provider));
             if let Some(schema) = schema.as_mut().filter(|_| embedded.is_some()) {
                 let same = trusted.iter().find(|(name, _)| *name == provider.name);
                 let also = same.map_or(&kept, |(_, trusted)| &trusted.root);
@@ -150,6 +159,9 @@ fn both(one: &Json, other: &Json) -> Json {
 
 impl Schema {
     fn read(provider: &Provider) -> Option<Self> {
+        if provider.settings_schema.len() > LARGEST_SCHEMA {
+            return None;
+        }
         let root: Json = serde_json::from_str(&provider.settings_schema).ok()?;
         let origins = provider.origins.iter().map(|origin| Url::parse(origin).map(|url| url.origin()));
         let origins = origins.collect::<Result<_, _>>().ok()?;
@@ -167,8 +179,9 @@ impl<'s> Rules<'s> {
     fn new(root: &'s Json, start: impl IntoIterator<Item = &'s Json>, is_secret: bool) -> Self {
         let mut branches: Vec<&Json> = Vec::new();
         let mut open: Vec<&Json> = start.into_iter().collect();
+        let mut seen: HashSet<*const Json> = HashSet::new();
         while let Some(schema) = open.pop() {
-            if branches.iter().any(|known| std::ptr::eq(*known, schema)) {
+            if !seen.insert(schema) {
                 continue;
             }
             branches.push(schema);
@@ -240,15 +253,14 @@ impl<'s> Rules<'s> {
     /// Whether there are secrets here, or anywhere inside.
     #[must_use]
     pub fn holds_secrets(&self) -> bool {
-        let mut seen: Vec<&Json> = Vec::new();
+        let mut seen: HashSet<*const Json> = HashSet::new();
         let mut open = vec![Self::new(self.root, self.branches.iter().copied(), self.is_secret)];
         while let Some(rules) = open.pop() {
             if rules.is_secret {
                 return true;
             }
             for branch in rules.branches {
-                if !seen.iter().any(|known| std::ptr::eq(*known, branch)) {
-                    seen.push(branch);
+                if seen.insert(branch) {
                     open.extend(parts(branch).map(|part| Self::new(self.root, [part], false)));
                 }
             }

@@ -361,3 +361,16 @@ proptest! {
         take_in(&text.into_iter().collect::<String>());
     }
 }
+
+#[test]
+fn of_a_text_without_a_tree_nothing_of_the_secrets_is_shown() {
+    for text in [
+        "secrets:\n  url: \"canary\" x\ntargets: []\n",
+        "secrets: {url: \"canary\" x\n",
+        "secrets: {\n  topic: canary: x\n}\n",
+        "secrets:\n  name:\n    canary: x: y\n",
+    ] {
+        let report = read(text).unwrap_err();
+        assert!(!report.to_string().contains("canary"), "{report}");
+    }
+}

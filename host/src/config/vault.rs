@@ -95,7 +95,8 @@ impl<'e> Vault<'e> {
         for entry in secrets.entries() {
             let mut at = "/secrets".to_owned();
             pointer::push(&mut at, &entry.key);
-            if entry.value.get("file").and_then(Node::scalar).is_none() {
+            let is_file = matches!(entry.value.entries(), [entry] if entry.key == "file" && entry.value.scalar().is_some());
+            if !is_file {
                 findings.hide(entry.value.span.clone());
             }
             let given = if findings.covers(&at) {
@@ -169,12 +170,14 @@ impl<'e> Vault<'e> {
                 let folders = self.environment.var(CREDENTIALS_DIRECTORY).map(PathBuf::from);
                 let folders = folders.into_iter().chain([self.secrets_dir.clone()]);
                 let paths: Vec<PathBuf> = folders.map(|folder| folder.join(name)).collect();
-                // A file that is not there yet is one to watch, too.
-                self.files.0.extend(paths.iter().map(|path| (path.clone(), None)));
-                let Some(path) = paths.iter().find(|path| path.is_file()) else {
-                    return Err(self.unknown(name, &paths));
-                };
-                path.clone()
+                let found = paths.iter().position(|path| path.is_file());
+                // A file that is not there yet, and would come before the one that is, is one to watch too.
+                let missing = paths.iter().take(found.unwrap_or(paths.len()));
+                self.files.0.extend(missing.map(|path| (path.clone(), None)));
+                match found.and_then(|found| paths.get(found)) {
+                    Some(path) => path.clone(),
+                    None => return Err(self.unknown(name, &paths)),
+                }
             }
         };
         self.read(&path).map(Some)
@@ -222,6 +225,10 @@ impl<'e> Vault<'e> {
     }
 
     fn read_bytes(&mut self, path: &Path) -> Result<Vec<u8>, Wrong> {
+        if !path.to_str().is_some_and(is_path) {
+            let hint = "write the path of a file, not what is in it";
+            return Err(("this is no path of a file".to_owned(), hint.to_owned()));
+        }
         let (held, read) = hold(self.environment, path);
         self.files.0.insert(path.to_owned(), held);
         let shown = path.display();
@@ -258,6 +265,12 @@ impl Files {
     pub fn have_changed(&self, environment: &dyn Environment) -> bool {
         self.0.iter().any(|(path, held)| hold(environment, path).0 != *held)
     }
+}
+
+/// Whether a text can be a path: what is in a file often cannot, and may be secret.
+#[must_use]
+pub fn is_path(text: &str) -> bool {
+    text.len() <= 4_096 && !text.contains(char::is_control) && !text.contains("-----BEGIN")
 }
 
 /// Whether a text can be the name of a secret: it is a file's name too, so it leads into no other folder.
@@ -344,8 +357,16 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_given_wrongly_is_one_problem_where_it_is_given() {
-        for given in ["''", "~", "[canary]", "{file: }", "{file: [canary]}", "{file: a, env: B}", "{env: B}"]
-        {
+        for given in [
+            "''",
+            "~",
+            "[canary]",
+            "{file: }",
+            "{file: [canary]}",
+            "{file: a, env: B}",
+            "{env: B}",
+            "{file: a, value: canary}",
+        ] {
             let text = format!(
                 "secrets:\n  one: {given}\ntargets:\n- {{name: a, provider: post, token: \"${{secret:one}}\"}}\n"
             );
@@ -425,7 +446,8 @@ mod tests {
         let folder = folder();
         let text = "secrets_dir: run\nsecrets: {file: {file: beside}}\ntargets:\n\
                     - {name: a, provider: post, token: '${secret:docker}'}\n\
-                    - {name: b, provider: post, token: '${secret:file}'}\n";
+                    - {name: b, provider: post, token: '${secret:file}'}\n\
+                    - {name: c, provider: post, token: '${secret:both}'}\n";
         let config = read_in(&folder, text).unwrap();
         let files: Vec<&Path> = config.files().paths().collect();
         for file in ["beside", "run/docker", "credentials/docker"] {

@@ -68,6 +68,7 @@ pub(super) struct Job {
     pub(super) attempt: Attempt,
     /// How many of its requests are delivered.
     pub(super) parts: u32,
+    /// The present by the wall clock: receivers compare it with their own.
     pub(super) now: UnixMs,
 }
 

@@ -53,7 +53,7 @@ impl Dispatch {
     fn start(&mut self, mut item: Item, is_counted: bool, target: Arc<str>, now: UnixMs) {
         item.first_tried.get_or_insert(now);
         self.tell(&item, Happened::Started { attempt: item.attempts.saturating_add(1) });
-        let job = Job { target, attempt: item.attempt(now), parts: item.parts, now };
+        let job = Job { target, attempt: item.attempt(now), parts: item.parts, now: self.timeline.wall() };
         let (setup, reads) = (Arc::clone(&self.setup), self.reads.clone());
         let (record, notification) = (item.key.record, item.notification.clone());
         let run = async move {

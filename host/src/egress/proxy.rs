@@ -69,7 +69,8 @@ impl Proxies {
 
     /// The proxies that the environment names, by the variables that curl knows: `https_proxy` and `http_proxy` for the
     /// URLs of that scheme, `all_proxy` for those that have none of their own, `no_proxy` for hosts that are
-    /// talked to without one (names with all below them, addresses, networks such as `10.0.0.0/8`, `*`). A name
+    /// talked to without one (names with all below them, addresses, networks such as `10.0.0.0/8`, `*`), as what is
+    /// on this machine always is. A name
     /// in lower case counts before the one in upper case, and an empty value is none.
     ///
     /// `HTTP_PROXY` in upper case is not read where `REQUEST_METHOD` is set: a CGI program finds there what the
@@ -107,6 +108,8 @@ impl Proxies {
         }
         // curl takes white space between hosts as well.
         let without = either("no_proxy").unwrap_or_default().replace(char::is_whitespace, ",");
+        // No proxy is asked for what is on this machine, as Go has it too.
+        let without = format!("{without},localhost,127.0.0.0/8,::1");
         let [http, https, all] = [http, https, all].map(Option::unwrap_or_default);
         Self::of(Matcher::builder().http(http).https(https).all(all).no(without))
     }

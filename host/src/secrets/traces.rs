@@ -16,7 +16,7 @@ const SHORTEST_REDACTED: usize = 4;
 const SHORTEST_STEP: usize = 8;
 
 /// The ways in which a text is written into a reply.
-const FORMS: [fn(&str) -> String; 10] = [
+const FORMS: [fn(&str) -> String; 12] = [
     |text| text.to_owned(),
     |text| escape(text, Escape::Percent),
     // Some write `%2f` for `%2F`, `+` for a space, and `\/` for a slash.
@@ -29,6 +29,9 @@ const FORMS: [fn(&str) -> String; 10] = [
         kept.into_iter()
             .fold(escape(text, Escape::Percent), |text, (escape, kept)| text.replace(escape, kept))
     },
+    // A URL's path and query keep what needs no escape there (URL Standard, sections 1.3 and 4.4).
+    |text| in_url(text, |url, text| url.set_path(text)),
+    |text| in_url(text, |url, text| url.set_query(Some(text))),
     |text| escape(text, Escape::Json),
     |text| escape(text, Escape::Json).replace('/', "\\/"),
     // Go's and Java's encoders keep HTML out of JSON, error pages keep it out of HTML.
@@ -92,6 +95,14 @@ fn parts(url: &Url) -> Vec<String> {
     let parts = of_query.chain([whole.as_str(), query, path]).filter(|part| part.len() > SHORTEST_REDACTED);
     let steps = path.split('/').filter(|step| step.len() >= SHORTEST_STEP);
     parts.chain(steps).map(ToOwned::to_owned).collect()
+}
+
+/// A text as it stands in a part of a URL.
+fn in_url(text: &str, set: fn(&mut Url, &str)) -> String {
+    let Ok(mut url) = Url::parse("http://a/") else { return text.to_owned() };
+    set(&mut url, text);
+    let (path, query) = (url.path(), url.query());
+    query.or_else(|| path.strip_prefix('/')).unwrap_or(path).to_owned()
 }
 
 fn is_telling(value: &str) -> bool {

@@ -20,6 +20,10 @@ use crate::server::Server;
 /// How long a file is left alone after a change: whoever writes it may not be done.
 const SETTLING: Duration = Duration::from_millis(250);
 
+/// How often the files that a configuration names are looked at whether anybody said that they changed or not: links and
+/// folders can be swapped in ways that nobody is told of.
+const LOOKING: Duration = Duration::from_secs(30);
+
 /// What a running daemon was configured by.
 pub(super) struct Reload {
     file: ConfigFile,
@@ -54,8 +58,10 @@ impl Reload {
         // It may have changed between the start and now, unseen.
         let _ = tell.try_send(());
         loop {
+            let has_files = self.files.paths().next().is_some();
             let is_asked = tokio::select! {
                 _ = hang_up.recv() => true,
+                () = tokio::time::sleep(LOOKING), if has_files => false,
                 _ = changed.recv() => {
                     tokio::time::sleep(SETTLING).await;
                     while changed.try_recv().is_ok() {}
@@ -70,13 +76,11 @@ impl Reload {
                         continue;
                     }
                     let files = self.take(&name, &text, nuncio, server).await;
-                    let is_elsewhere = !files.paths().eq(self.files.paths());
                     (self.text, self.files) = (Some(text), files);
-                    if is_elsewhere {
-                        _watcher = self.watch(&tell);
-                        // One may have changed before it was watched.
-                        let _ = tell.try_send(());
-                    }
+                    // Other files, or other folders of the same names.
+                    _watcher = self.watch(&tell);
+                    // One may have changed before it was watched.
+                    let _ = tell.try_send(());
                 }
                 // Said once, until there is a file again.
                 Err(failure) if is_asked || self.text.is_some() => {

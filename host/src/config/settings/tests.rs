@@ -156,3 +156,16 @@ fn a_line_without_a_tree_shows_no_value_that_may_be_secret() {
         assert_eq!(&line[catalog.doubtful(line)], hidden, "{line}");
     }
 }
+
+#[test]
+fn a_schema_in_which_everything_refers_to_everything_is_read_at_once_or_not_at_all() {
+    let schema = |settings: usize| {
+        let all: Vec<String> = (0..settings).map(|n| format!("\"a{n}\":{{\"$ref\":\"#\"}}")).collect();
+        format!("{{\"properties\":{{{}}}}}", all.join(","))
+    };
+    let providers: Vec<Provider> = [500, 10_000].map(|n| provider(&n.to_string(), &schema(n), &[])).into();
+    let catalog = Catalog::new(&providers, None);
+    assert!(catalog.schema("500").unwrap().is_some() && catalog.schema("10000").unwrap().is_none());
+    let many: Vec<Provider> = (0..40).map(|n| provider(&n.to_string(), &" ".repeat(60_000), &[])).collect();
+    assert!(Catalog::new(&many, None).schema("39").unwrap().is_none(), "nor more than fits in all");
+}

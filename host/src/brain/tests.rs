@@ -5,7 +5,7 @@ use wasmtime::{Memory, MemoryType, Ref, RefType, Table, TableType};
 use super::*;
 
 const TARGETS: &str =
-    r#"{"targets":[{"name":"phone","provider":"ntfy","url":"https://ntfy.sh","topic":"t"}]}"#;
+    r#"{"targets":[{"name":"phone","provider":"webhook","url":{"$secret":"phone/url"},"payload":"{}"}]}"#;
 
 #[test]
 fn no_more_instances_are_kept_than_there_is_use_for() {

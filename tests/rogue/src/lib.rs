@@ -2,7 +2,7 @@
 //!
 //! It keeps the contract's types and breaks its words. A mode that is not named here does nothing wrong: one
 //! POST to the target's URL, which 2xx delivers; otherwise it is tried again a second later, once at level
-//! info and three times at any other. What is asked before there is a configuration follows [`PLAN`].
+//! info and three times at any other. What is asked before there is a configuration follows `PLAN`.
 
 mod generated {
     wit_bindgen::generate!({

@@ -81,11 +81,15 @@ fn start(targets: &[String]) -> Stage {
 }
 
 fn start_with(targets: &[String], set: impl FnOnce(Builder) -> Builder) -> Stage {
+    start_as(&rogue(), targets, set)
+}
+
+fn start_as(brain: &Brain, targets: &[String], set: impl FnOnce(Builder) -> Builder) -> Stage {
     let (yaml, environment) = (format!("targets:\n{}", targets.concat()), HashMap::<String, String>::new());
     let config =
-        Config::load("test.yml", &yaml, &environment, &rogue()).unwrap_or_else(|error| panic!("{error}"));
+        Config::load("test.yml", &yaml, &environment, brain).unwrap_or_else(|error| panic!("{error}"));
     let clock = ManualClock::at(BEGINNING);
-    let builder = Nuncio::with_config(rogue(), config).clock(clock.clone()).seed(7);
+    let builder = Nuncio::with_config(brain.clone(), config).clock(clock.clone()).seed(7);
     Stage { clock, nuncio: set(builder).start().expect("the dispatcher starts") }
 }
 

@@ -25,6 +25,11 @@ struct Seen {
 
 /// The embedded brain, and every memory that its instances have from now on.
 pub fn watched() -> (Brain, Memories) {
+    watched_of(EMBEDDED)
+}
+
+/// A component, and every memory that its instances have from now on.
+pub fn watched_of(component: &[u8]) -> (Brain, Memories) {
     let memories = Memories::default();
     let mut config = Config::new();
     // A memory of the host's own is where it is, without pages around it that cannot be touched: code checks
@@ -33,8 +38,8 @@ pub fn watched() -> (Brain, Memories) {
     // Nor can the system map a component's data into it.
     config.memory_init_cow(false);
     config.with_host_memory(Arc::new(Creator { memories: memories.clone() }));
-    let brain = Brain::with_engine(EMBEDDED, Limits::default(), config);
-    (brain.expect("the embedded component is a brain"), memories)
+    let brain = Brain::with_engine(component, Limits::default(), config);
+    (brain.expect("the component is a brain"), memories)
 }
 
 impl Memories {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use nuncio::contract::{Level, Notification};
 use nuncio::store::State;
 
-use super::{TRIES, assert_given_up, delivery, start, target};
+use super::{TRIES, assert_given_up, delivery, rogue_component, start, start_as, target};
+use crate::memories;
 use crate::scripted::{Receiver, answering, hang, reply};
 
 #[tokio::test]
@@ -67,11 +68,15 @@ async fn a_secret_that_the_receiver_sends_back_does_not_reach_the_guest() {
         let sent = request.header("authorization").unwrap_or_default().to_owned();
         reply(200).body([sent.as_bytes(), b" and ", &request.body].concat())
     }));
-    let stage = start(&[target("echo", &receiver)]);
+    let (brain, memories) = memories::watched_of(rogue_component());
+    let stage = start_as(&brain, &[target("echo", &receiver)], |builder| builder);
     let mut events = stage.nuncio.events();
     let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
     stage.drive().await;
-    assert_eq!(receiver.seen().requests[0].header("authorization"), Some("Bearer tk_canary"));
+    let sent = &receiver.seen().requests[0];
+    assert_eq!(sent.header("authorization"), Some("Bearer tk_canary"));
+    assert_eq!(sent.body, "token=tk_canary", "it is in the body too");
+    assert!(memories.contains(b"token=***") && !memories.contains(b"canary"));
     let progress = delivery(&stage, &id, "echo").await.progress;
     assert!(progress.detail.contains("***") && !progress.detail.contains("canary"), "{progress:?}");
     while let Ok(event) = events.try_recv() {

@@ -20,8 +20,8 @@ use crate::server::Server;
 /// How long a file is left alone after a change: whoever writes it may not be done.
 const SETTLING: Duration = Duration::from_millis(250);
 
-/// How often the files that a configuration names are looked at whether anybody said that they changed or not: links and
-/// folders can be swapped in ways that nobody is told of.
+/// How often the files that a configuration names are looked at, whether anybody said that they changed or not:
+/// links and folders can be swapped in ways that nobody is told of.
 const LOOKING: Duration = Duration::from_secs(30);
 
 /// What a running daemon was configured by.
@@ -167,4 +167,98 @@ fn watch(config: &Path, files: &Files, tell: mpsc::Sender<()>) -> notify::Result
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
     }
     Ok(watcher)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tokio::signal::unix::{SignalKind, signal};
+
+    use super::*;
+
+    /// A folder, and in it a configuration with a secret in the folder `current`, which leads to `first`.
+    struct Place(tempfile::TempDir);
+
+    impl Place {
+        fn new() -> Self {
+            let place = Self(tempfile::tempdir().unwrap());
+            place.lead("first");
+            let target =
+                "{name: a, provider: webhook, url: 'http://a/', payload: '{}', token: '${secret:token}'}";
+            std::fs::write(place.config(), format!("secrets_dir: current\ntargets: [{target}]\n")).unwrap();
+            place
+        }
+
+        fn config(&self) -> PathBuf {
+            self.0.path().join("nuncio.yml")
+        }
+
+        /// Has `current` lead to another folder, which has another secret in it.
+        fn lead(&self, to: &str) {
+            std::fs::create_dir(self.0.path().join(to)).unwrap();
+            std::fs::write(self.0.path().join(to).join("token"), to).unwrap();
+            let _ = std::fs::remove_file(self.0.path().join("current"));
+            symlink(to, self.0.path().join("current")).unwrap();
+        }
+
+        fn load(&self, brain: &Brain) -> Config {
+            let (path, text) = (self.config(), std::fs::read_to_string(self.config()).unwrap());
+            Config::load(&path.display().to_string(), &text, &ProcessEnvironment, brain).unwrap()
+        }
+    }
+
+    fn brain() -> Brain {
+        Brain::new(nuncio::brain::EMBEDDED).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_that_nobody_is_told_of_is_seen_after_a_while() {
+        let (place, brain) = (Place::new(), brain());
+        let config = place.load(&brain);
+        let (files, listen) = (config.files().clone(), config.server().listen);
+        let nuncio = Nuncio::with_config(brain.clone(), config).start().unwrap();
+        let server = Server::new(nuncio.clone(), &[], None);
+        let (file, fixed) =
+            (ConfigFile { config: Some(place.config()) }, Fixed { address: listen, listen, place: None });
+        let text = std::fs::read_to_string(place.config()).unwrap();
+        let mut reload = Reload::new(file, text, files, fixed, brain);
+        let mut hang_up = signal(SignalKind::user_defined2()).unwrap();
+        // Not the file's own folder is swapped, but one above it.
+        let swap = async {
+            tokio::time::sleep(2 * SETTLING).await;
+            place.lead("second");
+            tokio::time::sleep(LOOKING + SETTLING).await;
+        };
+        tokio::select! {
+            () = reload.run(&nuncio, &server, &mut hang_up) => {}
+            () = swap => {}
+        }
+        assert!(!reload.files.have_changed(&ProcessEnvironment), "it was read again");
+    }
+
+    /// Waits until it is told of a change.
+    async fn told(changed: &mut mpsc::Receiver<()>) {
+        let told = tokio::time::timeout(Duration::from_secs(30), changed.recv()).await;
+        told.expect("it is told of within 30 s").expect("the watcher lives");
+    }
+
+    #[tokio::test]
+    async fn changes_of_a_file_and_of_what_a_link_leads_to_are_told_of() {
+        let place = Place::new();
+        let config = place.load(&brain());
+        let (tell, mut changed) = mpsc::channel(1);
+        let watcher = watch(&place.config(), config.files(), tell.clone()).unwrap();
+        std::fs::write(place.0.path().join("first/token"), "rotated").unwrap();
+        told(&mut changed).await;
+        drop(watcher);
+
+        let link = place.0.path().join("link.yml");
+        symlink(place.0.path().join("current/nuncio.yml"), &link).unwrap();
+        let watcher = watch(&link, &Files::default(), tell).unwrap();
+        let _ = changed.try_recv();
+        place.lead("third");
+        told(&mut changed).await;
+        drop(watcher);
+    }
 }

@@ -9,7 +9,7 @@
 //! would be run as it is; there is no way to hand in any, none is read from disk, and to read it is `unsafe`,
 //! which this library forbids.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use wasmtime::component::{Component, Linker, ResourceAny};
@@ -23,10 +23,8 @@ use crate::contract::{
 mod deadline;
 mod limits;
 
-use limits::{
-    DEEPEST, LARGEST_COMPONENT, LONGEST_TEXT, MOST_HANDLES, MOST_INSTANCES, MOST_TABLE_ELEMENTS, MOST_TABLES,
-};
-pub use limits::{Limits, MOST_IDLE, MOST_PROBLEMS};
+use limits::{DEEPEST, LONGEST_TEXT, MOST_HANDLES, MOST_INSTANCES, MOST_TABLE_ELEMENTS, MOST_TABLES};
+pub use limits::{LARGEST_COMPONENT, Limits, MOST_IDLE, MOST_PROBLEMS};
 
 /// The component that is built with this library.
 pub const EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nuncio.wasm"));
@@ -167,7 +165,13 @@ impl Brain {
         if self.inner.is_embedded {
             return Ok(None);
         }
-        Ok(Some(Self::new(EMBEDDED)?.providers()?))
+        // The same for as long as the process lives, and to compile it takes a while.
+        static PROVIDERS: OnceLock<Vec<Provider>> = OnceLock::new();
+        if let Some(providers) = PROVIDERS.get() {
+            return Ok(Some(providers.clone()));
+        }
+        let providers = Self::new(EMBEDDED)?.providers()?;
+        Ok(Some(PROVIDERS.get_or_init(|| providers).clone()))
     }
 
     /// Reads the JSON form of a notification.

@@ -44,7 +44,7 @@ pub const MOST_PROBLEMS: usize = 1_000;
 pub(super) const LONGEST_TEXT: usize = 4_096;
 
 /// A component is no larger: 64 MiB.
-pub(super) const LARGEST_COMPONENT: usize = 64 << 20;
+pub const LARGEST_COMPONENT: usize = 64 << 20;
 
 /// How deep a call may go, in bytes of its stack.
 pub(super) const DEEPEST: usize = 512 << 10;

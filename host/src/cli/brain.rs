@@ -4,12 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use nuncio::brain::{self, Brain, Limits};
+use nuncio::brain::{self, Brain, LARGEST_COMPONENT, Limits};
 
 use super::Failure;
-
-/// A component is no larger: 64 MiB.
-const LARGEST_COMPONENT: u64 = 64 << 20;
 
 /// The least memory with which the embedded component starts, with room for large notifications: 4 MiB; and all
 /// that a component with 32-bit addresses can have.
@@ -48,7 +45,7 @@ pub(super) struct Component {
 
 impl BrainArguments {
     pub(super) fn read(&self) -> Result<Component, Failure> {
-        let read = |path: &PathBuf| super::read_file(path, LARGEST_COMPONENT);
+        let read = |path: &PathBuf| super::read_file(path, LARGEST_COMPONENT as u64);
         let bytes = self.component.as_ref().map(read).transpose()?;
         let mut limits = Limits::default();
         limits.memory = self.component_memory.unwrap_or(limits.memory);

@@ -195,18 +195,14 @@ impl Egress for HttpEgress {
 
 /// A reply without the login to the proxy that it came through: the proxy may have sent it back, or on.
 fn blotted(exchange: Exchange, authorization: &HeaderValue) -> Exchange {
-    let Outcome::Reply(mut reply) = exchange.outcome else { return exchange };
+    let Outcome::Reply(reply) = exchange.outcome else { return exchange };
     let whole = authorization.to_str().unwrap_or_default();
     let encoded = whole.split_once(' ').map_or(whole, |(_, encoded)| encoded);
     let decoded = STANDARD.decode(encoded).ok().and_then(|login| String::from_utf8(login).ok());
     let login = decoded.unwrap_or_default();
     let password = login.split_once(':').map_or("", |(_, password)| password);
     let derived = Derived::new(&[encoded, &login, password], &[whole]);
-    let nobody = Secrets::default();
-    reply.body = nobody.redact("", &derived, &reply.body);
-    for (_, value) in &mut reply.headers {
-        *value = String::from_utf8_lossy(&nobody.redact("", &derived, value.as_bytes())).into_owned();
-    }
+    let reply = Secrets::default().redact_reply("", &derived, reply);
     Exchange { outcome: Outcome::Reply(reply), ..exchange }
 }
 

@@ -13,8 +13,8 @@ use std::sync::OnceLock;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use self::finder::{Finder, Wanted};
-use crate::contract::Escape;
+use self::finder::Finder;
+use crate::contract::{Escape, Reply};
 
 /// What stands in the place of a secret, wherever people or files could see one.
 pub const MASK: &str = "***";
@@ -28,9 +28,7 @@ pub struct Secrets {
 #[derive(Default)]
 struct Target {
     values: HashMap<String, SecretString>,
-    /// Every text that would give a value away.
-    traces: Vec<Wanted>,
-    /// What looks for these, from the first reply on.
+    /// What looks for every text that would give a value away, from the first reply on.
     finder: OnceLock<Finder>,
 }
 
@@ -43,9 +41,7 @@ impl Derived {
     #[must_use]
     pub fn new(computed: &[&str], headers: &[&str]) -> Self {
         let computed = computed.iter().flat_map(|text| traces::of_computed(text));
-        let wanted: Vec<Wanted> =
-            computed.chain(headers.iter().flat_map(|value| traces::of_header(value))).collect();
-        Self(Finder::new(&wanted))
+        Self(Finder::new(computed.chain(headers.iter().flat_map(|value| traces::of_header(value)))))
     }
 }
 
@@ -55,7 +51,6 @@ impl Secrets {
     pub fn keep(&mut self, target: &str, setting: &str, value: SecretString) -> String {
         let name = format!("{target}/{setting}");
         let target = self.targets.entry(target.to_owned()).or_default();
-        target.traces.extend(traces::of_value(value.expose_secret()));
         target.finder.take();
         target.values.insert(name.clone(), value);
         name
@@ -87,9 +82,22 @@ impl Secrets {
     pub fn redact(&self, target: &str, derived: &Derived, text: &[u8]) -> Vec<u8> {
         let mut found = derived.0.find(text);
         if let Some(target) = self.targets.get(target) {
-            found.extend(target.finder.get_or_init(|| Finder::new(&target.traces)).find(text));
+            let traces = || target.values.values().flat_map(|value| traces::of_value(value.expose_secret()));
+            found.extend(target.finder.get_or_init(|| Finder::new(traces())).find(text));
         }
         blot(text, found)
+    }
+
+    /// A reply with everything blotted out of its body and of the values of its headers that [`Secrets::redact`]
+    /// blots out of a text.
+    #[must_use]
+    pub fn redact_reply(&self, target: &str, derived: &Derived, mut reply: Reply) -> Reply {
+        reply.body = self.redact(target, derived, &reply.body);
+        for (_, value) in &mut reply.headers {
+            let redacted = self.redact(target, derived, value.as_bytes());
+            *value = String::from_utf8_lossy(&redacted).into_owned();
+        }
+        reply
     }
 }
 

@@ -16,7 +16,7 @@ use crate::crash;
 use crate::egress::Egress;
 use crate::egress::assemble::{Assembled, Refusal, assemble};
 use crate::egress::route::Route;
-use crate::secrets::{Derived, Secrets};
+use crate::secrets::Secrets;
 use crate::store::StoreError;
 
 /// No exchange takes longer, whatever the guest asks for.
@@ -127,19 +127,11 @@ impl Setup {
             Outcome::Failed(Transport::Dns | Transport::Tls) => {
                 Attempted::Exchanged { outcome: exchange.outcome, why, parts }
             }
-            outcome => {
-                Attempted::Exchanged { outcome: self.redact(target, &derived, outcome), why: None, parts }
+            Outcome::Reply(reply) => {
+                let outcome = Outcome::Reply(self.secrets.redact_reply(target, &derived, reply));
+                Attempted::Exchanged { outcome, why: None, parts }
             }
+            outcome => Attempted::Exchanged { outcome, why: None, parts },
         }
-    }
-
-    fn redact(&self, target: &str, derived: &Derived, outcome: Outcome) -> Outcome {
-        let Outcome::Reply(mut reply) = outcome else { return outcome };
-        reply.body = self.secrets.redact(target, derived, &reply.body);
-        for (_, value) in &mut reply.headers {
-            let redacted = self.secrets.redact(target, derived, value.as_bytes());
-            *value = String::from_utf8_lossy(&redacted).into_owned();
-        }
-        Outcome::Reply(reply)
     }
 }

@@ -12,7 +12,7 @@
 //!            └────────────┴───────────────┴────────────────┴─▶ findings ─▶ Report
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -72,7 +72,6 @@ pub struct Config {
     server: ServerConfig,
     queue: QueueConfig,
     files: Files,
-    unverified: Vec<String>,
 }
 
 /// The component that a configuration is for.
@@ -97,8 +96,9 @@ impl Config {
     /// # Errors
     ///
     /// Everything that is wrong: with the YAML (a syntax error stands alone), with variables that are not
-    /// set, with secrets that cannot be read or stand where they would not be kept, with the host's own settings and URLs, and what the component says. Where the host and the
-    /// component complain about the same value, the host's word stands.
+    /// set, with secrets that cannot be read or stand where they would not be kept, with the host's own settings
+    /// and URLs, and what the component says. Where the host and the component complain about the same value,
+    /// the host's word stands.
     pub fn read(
         source: &str,
         text: &str,
@@ -168,20 +168,10 @@ impl Config {
         match findings.into_report(source) {
             Some(report) => Err(report.of_files(vault.into_files())),
             None => {
-                let (Collected { secrets, routes, unverified, fingerprints }, alerts_to) =
+                let (Collected { secrets, routes, fingerprints }, alerts_to) =
                     (targets.collected(), alerts_to.unwrap_or_default());
                 let files = vault.into_files();
-                Ok(Self {
-                    guest_config,
-                    secrets,
-                    routes,
-                    alerts_to,
-                    fingerprints,
-                    server,
-                    queue,
-                    files,
-                    unverified,
-                })
+                Ok(Self { guest_config, secrets, routes, alerts_to, fingerprints, server, queue, files })
             }
         }
     }
@@ -224,7 +214,9 @@ impl Config {
 
     /// What whoever starts with it should know, a line each: the targets whose receivers may show any certificate.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        self.unverified.iter().map(|target| {
+        let unverified = self.routes.iter().filter(|(_, route)| route.accepts_any_certificate());
+        let unverified: BTreeSet<&String> = unverified.map(|(target, _)| target).collect();
+        unverified.into_iter().map(|target| {
             format!(
                 "target `{target}` accepts any certificate: whoever is on the way can read and change what is sent, its \
                  secrets too; `tls: {{ ca_file: … }}` trusts one"

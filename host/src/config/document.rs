@@ -96,6 +96,18 @@ impl Node {
         if let Value::Scalar(scalar) = &self.value { Some(scalar) } else { None }
     }
 
+    /// The value at a JSON pointer where one or several can stand: itself, or each item of a list, with its pointer.
+    #[must_use]
+    pub fn one_or_several(&self, at: &str) -> Vec<(String, &Self)> {
+        match &self.value {
+            Value::List(items) => {
+                (0..).zip(items).map(|(n, item): (usize, _)| (format!("{at}/{n}"), item)).collect()
+            }
+            _ if self.is_null() => Vec::new(),
+            _ => vec![(at.to_owned(), self)],
+        }
+    }
+
     /// Whether it means "nothing here".
     #[must_use]
     pub fn is_null(&self) -> bool {

@@ -59,6 +59,18 @@ impl<'t> Findings<'t> {
         self.problems.push(problem);
     }
 
+    /// Notes that the value at a place is wrong, and shows the first line of it.
+    pub fn refuse(
+        &mut self,
+        node: &Node,
+        pointer: &str,
+        problem: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let span = first_line(self.text, node.span.clone());
+        self.add(pointer, Problem::at(span, problem, hint));
+    }
+
     /// Notes problems that cover nothing.
     pub fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
         self.problems.extend(problems);
@@ -86,8 +98,7 @@ impl<'t> Findings<'t> {
         match &node.value {
             Value::Scalar(scalar) => {
                 if scalar.secret && !self.keeping.contains(at.as_str()) && !self.covers(at) {
-                    let span = first_line(self.text, node.span.clone());
-                    self.add(at, Problem::at(span, NOT_KEPT.0, NOT_KEPT.1));
+                    self.refuse(node, at, NOT_KEPT.0, NOT_KEPT.1);
                 }
             }
             Value::List(items) => {

@@ -1,7 +1,8 @@
 //! Where a URL of the configuration points.
 //!
 //! It decides which URLs a target may have: absolute, http or https, without credentials, on no port of another
-//! service, and such that everybody who reads the text finds the same host in it. It never quotes one: a URL may be a secret.
+//! service, and such that everybody who reads the text finds the same host in it. It never quotes one: a URL may
+//! be a secret.
 
 use std::ops::Range;
 

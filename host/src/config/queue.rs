@@ -7,7 +7,6 @@ use bytesize::ByteSize;
 
 use super::document::{Document, Node, Value};
 use super::findings::Findings;
-use super::position::first_line;
 use super::report::{Problem, Report};
 use super::scalar::Scalar;
 use super::substitute::Substitution;
@@ -125,9 +124,7 @@ impl QueueConfig {
     pub fn read(queue: &Node, findings: &mut Findings<'_>) -> Self {
         let mut config = Self::default();
         if !queue.is_null() && !matches!(queue.value, Value::Map(_)) {
-            let span = first_line(findings.text(), queue.span.clone());
-            findings
-                .add("/queue", Problem::at(span, "`queue` must be a mapping", "write `path: …` below it"));
+            findings.refuse(queue, "/queue", "`queue` must be a mapping", "write `path: …` below it");
         }
         for entry in queue.entries() {
             let mut at = "/queue".to_owned();
@@ -163,8 +160,7 @@ impl QueueConfig {
                 }
             };
             if let Some(hint) = problem {
-                let span = first_line(findings.text(), entry.value.span.clone());
-                findings.add(&at, Problem::at(span, format!("this is no value for `{}`", entry.key), hint));
+                findings.refuse(&entry.value, &at, format!("this is no value for `{}`", entry.key), hint);
             }
         }
         config

@@ -2,8 +2,9 @@
 //!
 //! It decides what the component is told of each setting: everything but the secrets, each of which is
 //! replaced by `{"$secret": NAME}` and kept for this target alone; and where these may go: to the origins
-//! that the target's own URLs name. A secret can lie in a file: `token_file` is the path of what `token` is. What stands where secrets were expected, and is not what was expected,
-//! is emptied: the component sees that it is wrong and no more.
+//! that the target's own URLs name. A secret can lie in a file: `token_file` is the path of what `token` is. What
+//! stands where secrets were expected, and is not what was expected, is emptied: the component sees that it is
+//! wrong and no more.
 
 use std::ops::Range;
 
@@ -14,12 +15,11 @@ use super::document::{Entry, Node, Value};
 use super::findings::Findings;
 use super::origin::{credentials, origin};
 use super::pointer;
-use super::position::first_line;
 use super::report::Problem;
 use super::scalar::Scalar;
 use super::settings::Rules;
 use super::substitute::is_reference;
-use super::vault::{Vault, is_path};
+use super::vault::Vault;
 use crate::egress::route::Route;
 use crate::secrets::Secrets;
 
@@ -55,78 +55,47 @@ impl<'w, 't, 'e> References<'w, 't, 'e> {
     }
 
     /// What the component is told of the entries of a mapping.
-    pub fn entries<'n>(
-        &mut self,
-        entries: impl IntoIterator<Item = &'n Entry>,
-        rules: &Rules<'_>,
-    ) -> Map<String, Json> {
+    pub fn entries(&mut self, entries: &[&Entry], rules: &Rules<'_>) -> Map<String, Json> {
         let mut told = Map::new();
-        let mut sources: Vec<&str> = Vec::new();
-        for Entry { key: source, key_span, value } in entries {
-            let (key, said) = match in_a_file(source, rules) {
-                Some(key) => (key, self.file(key, source, value, &rules.member(key))),
-                None => (source.as_str(), self.entry(source, value, rules)),
+        for Entry { key, key_span, value } in entries {
+            let Some(setting) = in_a_file(key, rules) else {
+                told.insert(key.clone(), self.entry(key, value, rules));
+                continue;
             };
-            let is_other =
-                |other: &&str| *other != source && (*other == key || in_a_file(other, rules) == Some(key));
-            let is_twice = sources.iter().any(is_other);
-            sources.push(source);
-            told.insert(key.to_owned(), said);
-            if is_twice && !self.covers(key) {
-                let problem = format!("`{key}` and `{key}{IN_A_FILE}` are both set");
-                let span = first_line(self.findings.text(), key_span.clone());
-                self.add(key, Problem::at(span, problem, "keep one of them"));
+            if entries.iter().any(|entry| entry.key == setting) {
+                let (problem, at) = (format!("`{setting}` and `{key}` are both set"), self.below(setting));
+                self.findings.add(&at, Problem::at(key_span.clone(), problem, "keep one of them"));
+                continue;
             }
+            told.insert(setting.to_owned(), self.file(setting, key, value, &rules.member(setting)));
         }
         told
     }
 
     /// What the component is told of a secret that lies in a file.
     fn file(&mut self, setting: &str, key: &str, path: &Node, rules: &Rules<'_>) -> Json {
-        if path.is_null() || self.covers(key) {
-            if !path.is_null() {
-                let below = self.below(setting);
-                self.findings.cover(&below);
-            }
-            return Json::Null;
-        }
-        if path.scalar().is_none_or(|path| !is_path(&path.text)) {
-            self.findings.hide(path.span.clone());
-        }
-        let text = match path.scalar().filter(|path| !path.text.is_empty() && !path.secret) {
-            Some(scalar) => self.vault.read_file(&scalar.text),
-            None => Err((format!("`{key}` must be a file's path"), "write the path of the file".to_owned())),
+        let at = self.below(key);
+        let text = match path.is_null() || self.findings.covers(&at) {
+            true => None,
+            false => self.vault.text_in(path, &at, self.findings),
         };
-        match text {
-            Ok(text) => {
-                let scalar = Scalar { text, plain: false, secret: true };
-                let node = Node { span: path.span.clone(), value: Value::Scalar(scalar) };
-                self.step(setting, &node, rules)
-            }
-            Err((problem, hint)) => {
-                let span = first_line(self.findings.text(), path.span.clone());
-                self.add(key, Problem::at(span, problem, hint));
-                // That it is missing was said.
-                let below = self.below(setting);
-                self.findings.cover(&below);
-                Json::Null
-            }
+        if let Some(text) = text {
+            let scalar = Scalar { text, plain: false, secret: true };
+            let node = Node { span: path.span.clone(), value: Value::Scalar(scalar) };
+            return self.step(setting, &node, rules);
         }
+        if !path.is_null() {
+            // Why it is missing was said.
+            let at = self.below(setting);
+            self.findings.cover(&at);
+        }
+        Json::Null
     }
 
     fn below(&self, key: &str) -> String {
         let mut below = self.pointer.clone();
         pointer::push(&mut below, key);
         below
-    }
-
-    fn covers(&self, key: &str) -> bool {
-        self.findings.covers(&self.below(key))
-    }
-
-    fn add(&mut self, key: &str, problem: Problem) {
-        let below = self.below(key);
-        self.findings.add(&below, problem);
     }
 
     /// What the component is told of one setting.
@@ -166,7 +135,9 @@ impl<'w, 't, 'e> References<'w, 't, 'e> {
                 let step = |(index, item): (usize, _)| self.step(&index.to_string(), item, &rules);
                 items.iter().enumerate().map(step).collect()
             }
-            Value::Map(entries) if rules.takes_maps() => Json::Object(self.entries(entries, rules)),
+            Value::Map(entries) if rules.takes_maps() => {
+                Json::Object(self.entries(&entries.iter().collect::<Vec<_>>(), rules))
+            }
             _ if !rules.holds_secrets() => node.to_json(),
             // Not what is expected, and it may hold what is: the component sees that it is wrong, no more.
             wrong => {
@@ -187,8 +158,7 @@ impl<'w, 't, 'e> References<'w, 't, 'e> {
         if rules.is_secret() && scalar.text.is_empty() && self.is_meant(node, scalar) {
             let hint =
                 "give it a value or leave it out, which ${NAME:-} without quotes does if NAME is empty";
-            let span = first_line(self.findings.text(), node.span.clone());
-            self.findings.add(&self.pointer, Problem::at(span, "this secret is empty", hint));
+            self.findings.refuse(node, &self.pointer, "this secret is empty", hint);
             return Json::Null;
         }
         if scalar.is_null() || scalar.text.is_empty() {
@@ -214,9 +184,7 @@ impl<'w, 't, 'e> References<'w, 't, 'e> {
             None => "remove the white space around it".to_owned(),
             Some(_) => format!("expected is {form}"),
         };
-        let span = first_line(self.findings.text(), node.span.clone());
-        self.findings
-            .add(&self.pointer, Problem::at(span, "this secret does not have the expected form", hint));
+        self.findings.refuse(node, &self.pointer, "this secret does not have the expected form", hint);
     }
 
     /// Whether an empty value is one that somebody meant to give: it has quotes, or is a variable that is set
@@ -246,8 +214,7 @@ impl<'w, 't, 'e> References<'w, 't, 'e> {
             }
             Err((problem, hint)) => {
                 self.hide_credentials(node);
-                let span = first_line(self.findings.text(), node.span.clone());
-                self.findings.add(&self.pointer, Problem::at(span, problem, hint));
+                self.findings.refuse(node, &self.pointer, problem, hint);
                 false
             }
         }
@@ -307,7 +274,7 @@ mod tests {
         let mut vault = Vault::new("f", &ProcessEnvironment);
         let mut references =
             References::new("a", "/targets/0", &mut vault, &mut secrets, &mut route, &mut findings);
-        let told = Json::Object(references.entries(root.entries(), &rules));
+        let told = Json::Object(references.entries(&root.entries().iter().collect::<Vec<_>>(), &rules));
         findings.extend([Problem::at(0..1, "to see the line", "")]);
         let report = findings.into_report("f").map(|report| report.to_string()).unwrap_or_default();
         assert!(!format!("{report}{told}").contains("canary"), "{report}\n{told}");

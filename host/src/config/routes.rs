@@ -5,12 +5,11 @@
 
 use url::Origin;
 
-use super::document::{Node, Value};
+use super::document::{Entry, Node, Value};
 use super::findings::Findings;
 use super::origin::origin;
-use super::position::first_line;
 use super::report::Problem;
-use super::vault::{Vault, Wrong, is_path};
+use super::vault::Vault;
 use super::{pointer, spelling};
 use crate::egress::proxy::Proxies;
 use crate::egress::route::Route;
@@ -22,24 +21,27 @@ pub const KEYS: [&str; 3] = ["allow_hosts", "proxy", "tls"];
 /// What `proxy` says where no proxy is to be used, whatever the environment says.
 const DIRECT: &str = "direct";
 
-const TLS_KEYS: [&str; 4] = ["ca_file", "cert_file", "key_file", "danger_accept_invalid_certs"];
+/// The files that `tls` names: the authority, the certificate and its key.
+const FILES: [&str; 3] = ["ca_file", "cert_file", "key_file"];
+
+/// What `tls` says where any certificate will do.
+const DANGER: &str = "danger_accept_invalid_certs";
 
 /// What a target's settings say of its way.
-#[derive(Default)]
 pub struct Way {
-    /// The origins that `allow_hosts` names.
-    pub allowed: Vec<Origin>,
-    /// The proxy that `proxy` names; `None` where it says nothing.
-    pub proxies: Option<Proxies>,
-    /// What `tls` says.
-    pub tls: Tls,
-    /// Whether any certificate will do.
-    pub accepts_invalid_certs: bool,
+    /// The way itself.
+    pub route: Route,
     /// What changes with it, secrets and the contents of files too.
     pub inputs: Vec<Vec<u8>>,
 }
 
 impl Way {
+    /// The way of a target that stands at a place and says nothing of it, where these are the proxies of all.
+    #[must_use]
+    pub fn of(place: String, proxies: &Proxies) -> Self {
+        Self { route: Route::of(place).with_proxies(proxies.clone()), inputs: Vec::new() }
+    }
+
     /// Reads one of these settings of a target that stands at a JSON pointer. What is wrong is noted.
     pub fn read(
         &mut self,
@@ -61,33 +63,18 @@ impl Way {
         match key {
             "allow_hosts" => self.allow_hosts(value, &at, findings),
             "proxy" => {
-                self.proxies = proxy(value, &at, findings);
+                if let Some(proxies) = proxy(value, &at, findings) {
+                    self.route = std::mem::take(&mut self.route).with_proxies(proxies);
+                }
                 self.inputs.extend(value.scalar().map(|scalar| scalar.text.as_bytes().to_vec()));
             }
             _ => self.tls(value, &at, vault, findings),
         }
     }
 
-    /// The way itself, for a target that stands at a place, where `default` are the proxies of all.
-    #[must_use]
-    pub fn route(&self, place: String, default: &Proxies) -> Route {
-        let proxies = self.proxies.clone().unwrap_or_else(|| default.clone());
-        let mut route = Route::of(place).with_proxies(proxies).with_tls(self.tls.clone());
-        self.allowed.iter().for_each(|origin| route.name(origin.clone()));
-        route
-    }
-
     /// One origin or a list: `https://host:port`, or `host` alone, which is https.
     fn allow_hosts(&mut self, value: &Node, at: &str, findings: &mut Findings<'_>) {
-        let several = match &value.value {
-            Value::List(items) => items.as_slice(),
-            _ => std::slice::from_ref(value),
-        };
-        for (index, item) in several.iter().enumerate() {
-            let mut at = at.to_owned();
-            if !std::ptr::eq(item, value) {
-                pointer::push(&mut at, &index.to_string());
-            }
+        for (at, item) in value.one_or_several(at) {
             if findings.covers(&at) {
                 continue;
             }
@@ -96,8 +83,8 @@ impl Way {
                 None => Err(("this is no host", "write a host, such as https://push.example:8443")),
             };
             match found {
-                Ok(origin) => self.allowed.push(origin),
-                Err((problem, hint)) => refuse(item, &at, problem, hint, findings),
+                Ok(origin) => self.route.name(origin),
+                Err((problem, hint)) => findings.refuse(item, &at, problem, hint),
             }
         }
     }
@@ -105,38 +92,34 @@ impl Way {
     fn tls(&mut self, value: &Node, at: &str, vault: &mut Vault<'_>, findings: &mut Findings<'_>) {
         let Value::Map(entries) = &value.value else {
             findings.hide(value.span.clone());
-            return refuse(value, at, "`tls` must be a mapping", "write `ca_file: PATH` below it", findings);
+            return findings.refuse(value, at, "`tls` must be a mapping", "write `ca_file: PATH` below it");
         };
-        let (mut files, mut accepts_invalid_certs) = ([const { None }; 3], false);
+        let (mut files, mut accepts_invalid_certs) = ([const { None }; FILES.len()], false);
         let mut is_whole = true;
-        for entry in entries {
+        for Entry { key, key_span, value } in entries {
             let mut at = at.to_owned();
-            pointer::push(&mut at, &entry.key);
-            if entry.value.is_null() || findings.covers(&at) {
-                is_whole = is_whole && entry.value.is_null();
-                continue;
-            }
-            let read = match TLS_KEYS.iter().position(|key| *key == entry.key) {
-                Some(3) => switch(&entry.value).map(|is_on| accepts_invalid_certs = is_on),
-                Some(file) => content(&entry.value, vault).map(|content| {
-                    if let Some(place) = files.get_mut(file) {
-                        *place = Some(content);
+            pointer::push(&mut at, key);
+            if value.is_null() || findings.covers(&at) {
+                is_whole = is_whole && value.is_null();
+            } else if let Some(file) =
+                FILES.iter().position(|file| file == key).and_then(|n| files.get_mut(n))
+            {
+                *file = vault.bytes_in(value, &at, findings);
+                is_whole = is_whole && file.is_some();
+            } else if key == DANGER {
+                match value.scalar().and_then(|scalar| scalar.to_json().as_bool()) {
+                    Some(is_on) => accepts_invalid_certs = is_on,
+                    None => {
+                        let hint = "write `true`, or leave it out";
+                        findings.refuse(value, &at, "this is neither true nor false", hint);
+                        is_whole = false;
                     }
-                }),
-                None => {
-                    findings.hide(entry.value.span.clone());
-                    let hint = spelling::hint(&entry.key, &TLS_KEYS);
-                    let problem = format!("unknown key `{}`", entry.key);
-                    findings.add(&at, Problem::at(entry.key_span.clone(), problem, hint));
-                    is_whole = false;
-                    continue;
                 }
-            };
-            if let Err((problem, hint)) = read {
-                if entry.value.scalar().is_none_or(|path| !is_path(&path.text)) {
-                    findings.hide(entry.value.span.clone());
-                }
-                refuse(&entry.value, &at, &problem, &hint, findings);
+            } else {
+                findings.hide(value.span.clone());
+                let [ca, certificate, of_certificate] = FILES;
+                let hint = spelling::hint(key, &[ca, certificate, of_certificate, DANGER]);
+                findings.add(&at, Problem::at(key_span.clone(), format!("unknown key `{key}`"), hint));
                 is_whole = false;
             }
         }
@@ -151,18 +134,19 @@ impl Way {
             accepts_invalid_certs,
         };
         match Tls::new(pem) {
-            Ok(tls) => (self.tls, self.accepts_invalid_certs) = (tls, accepts_invalid_certs),
+            Ok(tls) => self.route = std::mem::take(&mut self.route).with_tls(tls),
             Err(wrong) => {
+                let [ca, certificate, of_certificate] = FILES;
                 let key = match wrong.part {
-                    Part::Ca => "ca_file",
-                    Part::Certificate => "cert_file",
-                    Part::Key => "key_file",
+                    Part::Ca => ca,
+                    Part::Certificate => certificate,
+                    Part::Key => of_certificate,
                 };
                 let (node, at) = match value.get(key) {
                     Some(node) => (node, format!("{at}/{key}")),
                     None => (value, at.to_owned()),
                 };
-                refuse(node, &at, wrong.problem, wrong.hint, findings);
+                findings.refuse(node, &at, wrong.problem, wrong.hint);
             }
         }
         self.inputs.extend(files.into_iter().flatten());
@@ -180,33 +164,13 @@ fn allowed(text: &str) -> Result<Origin, (&'static str, &'static str)> {
 /// Reads one setting `proxy`: a URL, or `direct`. `None` where it is wrong, which is noted.
 #[must_use]
 pub fn proxy(value: &Node, at: &str, findings: &mut Findings<'_>) -> Option<Proxies> {
-    findings.hide(value.span.clone());
     findings.keep(at);
     let parsed = match value.scalar() {
         Some(scalar) if scalar.text == DIRECT => Ok(Proxies::none()),
         Some(scalar) => Proxies::parse(&scalar.text),
         None => Err(("this is no proxy", "write its URL, such as http://proxy.example:3128, or `direct`")),
     };
-    parsed.map_err(|(problem, hint)| refuse(value, at, problem, hint, findings)).ok()
-}
-
-fn content(path: &Node, vault: &mut Vault<'_>) -> Result<Vec<u8>, Wrong> {
-    match path.scalar().filter(|path| !path.secret) {
-        Some(path) => vault.read_bytes_of(&path.text),
-        None => Err(("this is no path".to_owned(), "write the path of a file in PEM form".to_owned())),
-    }
-}
-
-fn switch(value: &Node) -> Result<bool, Wrong> {
-    let is_on = value.scalar().and_then(|scalar| scalar.to_json().as_bool());
-    is_on.ok_or_else(|| {
-        ("this is neither true nor false".to_owned(), "write `true`, or leave it out".to_owned())
-    })
-}
-
-fn refuse(node: &Node, at: &str, problem: &str, hint: &str, findings: &mut Findings<'_>) {
-    let span = first_line(findings.text(), node.span.clone());
-    findings.add(at, Problem::at(span, problem, hint));
+    parsed.map_err(|(problem, hint)| findings.refuse(value, at, problem, hint)).ok()
 }
 
 #[cfg(test)]

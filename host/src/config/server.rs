@@ -9,7 +9,6 @@ use secrecy::SecretString;
 use super::document::{Node, Value};
 use super::findings::Findings;
 use super::pointer;
-use super::position::first_line;
 use super::report::Problem;
 use super::spelling;
 use super::vault::Vault;
@@ -19,6 +18,9 @@ pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4
 
 /// The shortest token, in characters: fewer could be guessed.
 pub const SHORTEST_TOKEN: usize = 16;
+
+/// How to come to a token.
+const NEW_TOKEN: &str = "make one with `openssl rand -hex 32`";
 
 const KEYS: [&str; 3] = ["listen", "tokens", "tokens_file"];
 
@@ -48,11 +50,7 @@ impl ServerConfig {
         }
         if !matches!(server.value, Value::Map(_)) {
             findings.hide(server.span.clone());
-            let span = first_line(findings.text(), server.span.clone());
-            findings.add(
-                "/server",
-                Problem::at(span, "`server` must be a mapping", "write `listen: …` below it"),
-            );
+            findings.refuse(server, "/server", "`server` must be a mapping", "write `listen: …` below it");
         }
         for entry in server.entries() {
             let mut pointer = "/server".to_owned();
@@ -90,24 +88,14 @@ impl ServerConfig {
             Some(Ok(address)) => self.listen = address,
             _ => {
                 let hint = "write an address and a port, such as 127.0.0.1:7711 or \"[::1]:7711\"";
-                let span = first_line(findings.text(), listen.span.clone());
-                findings.add(pointer, Problem::at(span, "this is no address to listen on", hint));
+                findings.refuse(listen, pointer, "this is no address to listen on", hint);
             }
         }
     }
 
     fn read_tokens(&mut self, tokens: &Node, pointer: &str, findings: &mut Findings<'_>) {
-        let several = match &tokens.value {
-            Value::List(items) => items.as_slice(),
-            _ if tokens.is_null() => return,
-            _ => std::slice::from_ref(tokens),
-        };
-        for (index, token) in several.iter().enumerate() {
+        for (pointer, token) in tokens.one_or_several(pointer) {
             findings.hide(token.span.clone());
-            let mut pointer = pointer.to_owned();
-            if !std::ptr::eq(token, tokens) {
-                pointer::push(&mut pointer, &index.to_string());
-            }
             findings.keep(&pointer);
             if findings.covers(&pointer) {
                 // Its variable is missing; it still counts as one, so that this is the only complaint.
@@ -115,14 +103,12 @@ impl ServerConfig {
                 continue;
             }
             match token.scalar().filter(|_| !token.is_null()) {
-                Some(scalar) if scalar.text.chars().count() >= SHORTEST_TOKEN => {
+                Some(scalar) if !is_short(&scalar.text) => {
                     self.tokens.push(SecretString::from(scalar.text.clone()));
                 }
                 _ => {
                     let problem = format!("a token must be text of at least {SHORTEST_TOKEN} characters");
-                    let hint = "make one with `openssl rand -hex 32`";
-                    let span = first_line(findings.text(), token.span.clone());
-                    findings.add(&pointer, Problem::at(span, problem, hint));
+                    findings.refuse(token, &pointer, problem, NEW_TOKEN);
                     findings.cover("/server/tokens");
                 }
             }
@@ -140,35 +126,25 @@ impl ServerConfig {
         if path.is_null() || findings.covers(pointer) {
             return;
         }
-        let text = match path.scalar().filter(|path| !path.secret) {
-            Some(path) => vault.read_file(&path.text),
-            None => Err((
-                "this is no path".to_owned(),
-                "write the path of a file with a token on each line".to_owned(),
-            )),
-        };
-        let tokens = text.and_then(|text| {
-            let tokens: Vec<String> =
-                text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
-            let is_long = |token: &String| token.chars().count() >= SHORTEST_TOKEN;
-            match tokens.iter().position(|token| !is_long(token)) {
-                None if !tokens.is_empty() => Ok(tokens),
-                _ => {
-                    let problem =
-                        format!("in this file must be tokens, each of at least {SHORTEST_TOKEN} characters");
-                    Err((problem, "make one with `openssl rand -hex 32`".to_owned()))
-                }
-            }
-        });
-        match tokens {
-            Ok(tokens) => self.tokens.extend(tokens.into_iter().map(SecretString::from)),
-            Err((problem, hint)) => {
-                let span = first_line(findings.text(), path.span.clone());
-                findings.add(pointer, Problem::at(span, problem, hint));
-                findings.cover("/server/tokens");
-            }
+        let text = vault.text_in(path, pointer, findings);
+        let lines = text.as_deref().unwrap_or_default().lines().map(str::trim);
+        let tokens: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+        let are_wrong = tokens.is_empty() || tokens.iter().any(|token| is_short(token));
+        if text.is_some() && are_wrong {
+            let problem =
+                format!("in this file must be tokens, each of at least {SHORTEST_TOKEN} characters");
+            findings.refuse(path, pointer, problem, NEW_TOKEN);
         }
+        if are_wrong {
+            // The file is meant to hold some, so that this is the only complaint.
+            findings.cover("/server/tokens");
+        }
+        self.tokens.extend(tokens.into_iter().map(SecretString::from));
     }
+}
+
+fn is_short(token: &str) -> bool {
+    token.chars().count() < SHORTEST_TOKEN
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::document::{Entry, Node, Value};
 use super::findings::Findings;
-use super::position::{Lines, first_line};
+use super::position::Lines;
 use super::references::References;
 use super::report::Problem;
 use super::routes::{KEYS as OF_THE_WAY, Way};
@@ -54,8 +54,6 @@ pub struct Collected {
     pub secrets: Secrets,
     /// How the requests of each leave, by its name.
     pub routes: HashMap<String, Route>,
-    /// The names of those that any certificate will do for.
-    pub unverified: Vec<String>,
     /// What changes with the settings of each, by its name.
     pub fingerprints: HashMap<String, Fingerprint>,
 }
@@ -150,9 +148,8 @@ impl<'c, 'p> Targets<'c, 'p> {
         let line = Lines::of(findings.text()).number(node.span.start);
         let (own, rest): (Vec<_>, Vec<_>) =
             node.entries().iter().partition(|entry| OF_THE_WAY.contains(&entry.key.as_str()));
-        let mut way = Way::default();
+        let mut way = Way::of(format!("{}:{line}", self.source), self.proxies);
         own.into_iter().for_each(|entry| way.read(&entry.key, &entry.value, at, vault, findings));
-        let mut route = way.route(format!("{}:{line}", self.source), self.proxies);
         let mut told = Map::new();
         if let Some(default) = default {
             told.insert("name".to_owned(), default.into());
@@ -165,10 +162,10 @@ impl<'c, 'p> Targets<'c, 'p> {
             let secrets = if is_own { &mut self.collected.secrets } else { &mut self.orphans };
             // Where another component says that it sends to counts for nothing.
             let mut ignored = Route::default();
-            let trusted = if self.catalog.is_foreign() { &mut ignored } else { &mut route };
+            let trusted = if self.catalog.is_foreign() { &mut ignored } else { &mut way.route };
             schema.origins.iter().for_each(|origin| trusted.fix(origin.clone()));
             let mut references = References::new(name, at, vault, secrets, trusted, findings);
-            told.extend(references.entries(settings, &rules));
+            told.extend(references.entries(&settings, &rules));
         } else {
             for Entry { key, value, .. } in settings {
                 if value.scalar().is_some() && self.catalog.is_harmless(key) {
@@ -183,11 +180,8 @@ impl<'c, 'p> Targets<'c, 'p> {
             let secrets = self.collected.secrets.of(name);
             let whole = (node.to_json().to_string(), secrets, &way.inputs);
             let fingerprint = Fingerprint::of(&whole, &told.to_string());
-            if way.accepts_invalid_certs {
-                self.collected.unverified.push(name.to_owned());
-            }
             self.collected.fingerprints.insert(name.to_owned(), fingerprint);
-            self.collected.routes.insert(name.to_owned(), route);
+            self.collected.routes.insert(name.to_owned(), way.route);
         }
         told
     }
@@ -222,8 +216,7 @@ fn is_common(entry: &Entry) -> bool {
 /// Notes that a node is not what it should be, and shows nothing of it.
 fn refuse(node: &Node, at: &str, problem: &str, hint: &str, findings: &mut Findings<'_>) {
     findings.hide(node.span.clone());
-    let span = first_line(findings.text(), node.span.clone());
-    findings.add(at, Problem::at(span, problem, hint));
+    findings.refuse(node, at, problem, hint);
 }
 
 #[cfg(test)]

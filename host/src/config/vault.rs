@@ -16,8 +16,6 @@ use sha2::{Digest, Sha256};
 use super::document::{Node, Value};
 use super::findings::Findings;
 use super::pointer;
-use super::position::first_line;
-use super::report::Problem;
 use super::spelling;
 use crate::environment::Environment;
 
@@ -31,7 +29,7 @@ const LARGEST_SECRET: usize = 64 << 10;
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
 /// What is wrong, and what to do about it.
-pub type Wrong = (String, String);
+type Wrong = (String, String);
 
 /// Where secrets come from.
 pub struct Vault<'e> {
@@ -88,15 +86,13 @@ impl<'e> Vault<'e> {
     pub fn take(&mut self, secrets: &Node, findings: &mut Findings<'_>) {
         if !secrets.is_null() && !matches!(secrets.value, Value::Map(_)) {
             findings.hide(secrets.span.clone());
-            let span = first_line(findings.text(), secrets.span.clone());
             let hint = "write a line for each below it: `NAME: \"${VARIABLE}\"` or `NAME: { file: PATH }`";
-            findings.add("/secrets", Problem::at(span, "`secrets` must be a mapping", hint));
+            findings.refuse(secrets, "/secrets", "`secrets` must be a mapping", hint);
         }
         for entry in secrets.entries() {
             let mut at = "/secrets".to_owned();
             pointer::push(&mut at, &entry.key);
-            let is_file = matches!(entry.value.entries(), [entry] if entry.key == "file" && entry.value.scalar().is_some());
-            if !is_file {
+            if file_of(&entry.value).is_none() {
                 findings.hide(entry.value.span.clone());
             }
             let given = if findings.covers(&at) {
@@ -109,8 +105,7 @@ impl<'e> Vault<'e> {
             };
             let given = given.unwrap_or_else(|wrong| {
                 if let Some((problem, hint)) = wrong {
-                    let span = first_line(findings.text(), entry.value.span.clone());
-                    findings.add(&at, Problem::at(span, problem, hint));
+                    findings.refuse(&entry.value, &at, problem, hint);
                 }
                 Given::Wrong
             });
@@ -124,14 +119,9 @@ impl<'e> Vault<'e> {
             Value::Scalar(scalar) if !value.is_null() && !scalar.text.is_empty() => {
                 Ok(Given::Text(scalar.text.clone()))
             }
-            Value::Map(entries) => match entries.as_slice() {
-                [entry] if entry.key == "file" => match entry.value.scalar() {
-                    Some(path) if !path.text.is_empty() && !entry.value.is_null() => {
-                        Ok(Given::File(self.folder.join(&path.text)))
-                    }
-                    _ => Err(("`file` must be a file's path".to_owned(), HINT.to_owned())),
-                },
-                _ => Err(("a secret is a text or one file".to_owned(), HINT.to_owned())),
+            Value::Map(_) => match file_of(value) {
+                Some(path) => Ok(Given::File(self.folder.join(path))),
+                None => Err(("a secret is a text or one file".to_owned(), HINT.to_owned())),
             },
             _ => Err(("this secret is empty".to_owned(), HINT.to_owned())),
         }
@@ -145,9 +135,8 @@ impl<'e> Vault<'e> {
         match folder.scalar().filter(|path| !path.text.is_empty()) {
             Some(path) => self.secrets_dir = self.folder.join(&path.text),
             None => {
-                let span = first_line(findings.text(), folder.span.clone());
                 let hint = "write the path of a folder in which each secret is a file";
-                findings.add("/secrets_dir", Problem::at(span, "this is no folder", hint));
+                findings.refuse(folder, "/secrets_dir", "this is no folder", hint);
             }
         }
     }
@@ -193,13 +182,33 @@ impl<'e> Vault<'e> {
         (format!("there is no secret `{name}`"), hint)
     }
 
-    /// The secret in a file whose path stands in the configuration: its text, without the line's end after it.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read, or is empty, larger than 64 KiB, or no text.
-    pub fn read_file(&mut self, path: &str) -> Result<String, Wrong> {
-        self.read(&self.folder.join(path))
+    /// The secret in a file whose path stands at a place in the configuration: its text, without the line's end
+    /// after it. `None` where it cannot be read, or is empty, larger than 64 KiB or no text, which is noted.
+    pub fn text_in(&mut self, path: &Node, at: &str, findings: &mut Findings<'_>) -> Option<String> {
+        self.noting(path, at, findings, Self::read)
+    }
+
+    /// What is in such a file. `None` where it cannot be read, or is larger than 64 KiB, which is noted.
+    pub fn bytes_in(&mut self, path: &Node, at: &str, findings: &mut Findings<'_>) -> Option<Vec<u8>> {
+        self.noting(path, at, findings, Self::read_bytes)
+    }
+
+    fn noting<T>(
+        &mut self,
+        path: &Node,
+        at: &str,
+        findings: &mut Findings<'_>,
+        read: impl FnOnce(&mut Self, &Path) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        let read = match path_of(path) {
+            Some(written) => read(self, &self.folder.join(written)),
+            None => {
+                findings.hide(path.span.clone());
+                let hint = "write the path of a file, not what is in it";
+                Err(("this is no path of a file".to_owned(), hint.to_owned()))
+            }
+        };
+        read.map_err(|(problem, hint)| findings.refuse(path, at, problem, hint)).ok()
     }
 
     fn read(&mut self, path: &Path) -> Result<String, Wrong> {
@@ -215,20 +224,7 @@ impl<'e> Vault<'e> {
         }
     }
 
-    /// What is in a file whose path stands in the configuration.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read, or is larger than 64 KiB.
-    pub fn read_bytes_of(&mut self, path: &str) -> Result<Vec<u8>, Wrong> {
-        self.read_bytes(&self.folder.join(path))
-    }
-
     fn read_bytes(&mut self, path: &Path) -> Result<Vec<u8>, Wrong> {
-        if !path.to_str().is_some_and(is_path) {
-            let hint = "write the path of a file, not what is in it";
-            return Err(("this is no path of a file".to_owned(), hint.to_owned()));
-        }
         let (held, read) = hold(self.environment, path);
         self.files.0.insert(path.to_owned(), held);
         let shown = path.display();
@@ -267,10 +263,21 @@ impl Files {
     }
 }
 
-/// Whether a text can be a path: what is in a file often cannot, and may be secret.
-#[must_use]
-pub fn is_path(text: &str) -> bool {
-    text.len() <= 4_096 && !text.contains(char::is_control) && !text.contains("-----BEGIN")
+/// The path that `{file: PATH}` names; `None` where a value is anything else.
+fn file_of(value: &Node) -> Option<&str> {
+    match value.entries() {
+        [entry] if entry.key == "file" => path_of(&entry.value),
+        _ => None,
+    }
+}
+
+/// The path that a value can be: what is in a file often cannot, and may be secret.
+fn path_of(value: &Node) -> Option<&str> {
+    let is_path = |text: &str| {
+        (1..=4_096).contains(&text.len()) && !text.contains(char::is_control) && !text.contains("-----BEGIN")
+    };
+    let scalar = value.scalar().filter(|scalar| !scalar.is_null() && !scalar.secret && is_path(&scalar.text));
+    scalar.map(|scalar| scalar.text.as_str())
 }
 
 /// Whether a text can be the name of a secret: it is a file's name too, so it leads into no other folder.
@@ -432,8 +439,8 @@ mod tests {
             ("token: canary, token_file: beside", "`token` and `token_file` are both set"),
             ("token_file: nowhere", "cannot read"),
             ("token_file: run", "cannot read"),
-            ("token_file: [canary]", "must be a file's path"),
-            ("token_file: ''", "must be a file's path"),
+            ("token_file: [canary]", "no path of a file"),
+            ("token_file: ''", "no path of a file"),
         ] {
             let (_folder, lines) = problems_of(super::tests::folder(), &target(settings));
             assert!(lines.len() == 1 && lines[0].problem.contains(problem), "{settings}: {lines:?}");

@@ -1,8 +1,8 @@
 //! From the text of a URL to where a request goes.
 //!
-//! Decides which URLs the host takes: absolute, http or https, a host, no user name, no port of [`ports`]. It does not know whose
-//! URL it is. What it returns is what both the check of the origin and the client see; there is no second
-//! reading of the text that could differ.
+//! Decides which URLs the host takes: absolute, http or https, a host, no user name, no port of [`ports`]. It does
+//! not know whose URL it is. What it returns is what both the check of the origin and the client see; there is
+//! no second reading of the text that could differ.
 
 use url::Url;
 

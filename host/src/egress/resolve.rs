@@ -55,8 +55,8 @@ impl Guard {
         Self { resolver, reach }
     }
 
-    /// Checks a host, as a URL has it, that is an address itself; `None` where it is a name. Who connects looks up names
-    /// only, and so would never ask.
+    /// Checks a host, as a URL has it, that is an address itself; `None` where it is a name. Who connects looks up
+    /// names only, and so would never ask.
     pub(super) fn check(&self, host: &str) -> Option<Result<IpAddr, Undialed>> {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let address: IpAddr = host.parse().ok()?;

@@ -77,6 +77,11 @@ impl Route {
         self.proxies.toward(uri)
     }
 
+    /// Whether any certificate of a receiver will do.
+    pub(crate) fn accepts_any_certificate(&self) -> bool {
+        self.tls.accepts_invalid_certs()
+    }
+
     pub(super) fn tls(&self) -> &Tls {
         &self.tls
     }

@@ -108,6 +108,11 @@ impl Tls {
         Ok(Self(Some(Arc::new(Settings { digest, roots, identity, accepts_invalid_certs }))))
     }
 
+    /// Whether any certificate will do.
+    pub(super) fn accepts_invalid_certs(&self) -> bool {
+        self.0.as_ref().is_some_and(|settings| settings.accepts_invalid_certs)
+    }
+
     /// What rustls makes of this, where the platform trusts these roots. `None` where nobody could be trusted.
     pub(super) fn client_config(&self, platform: &Arc<RootCertStore>) -> Option<ClientConfig> {
         let settings = self.0.as_deref();
@@ -117,7 +122,7 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .ok()?;
         let roots = settings.and_then(|settings| settings.roots.as_ref()).unwrap_or(platform);
-        let builder = if settings.is_some_and(|settings| settings.accepts_invalid_certs) {
+        let builder = if self.accepts_invalid_certs() {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
         } else if roots.is_empty() {
             return None;

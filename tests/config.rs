@@ -34,7 +34,7 @@ const WRONG: &[Wrong] = &[
     ),
     (
         "targets:\n  - name: a\n    url: https://x\n",
-        &[(2, 5, "`provider` is missing", "one of: gotify, ntfy, webhook")],
+        &[(2, 5, "`provider` is missing", "one of: discord, gotify, ")],
     ),
     (
         "targets:\n  - name: a\n    provider: ntfy\n    url: https://x\n    tpoic: t\n",

@@ -13,6 +13,7 @@ use crate::duration::DurationMs;
 use crate::filter::Filter;
 use crate::hint::{self, Hint};
 use crate::judge::Understood;
+use crate::limit::Overflow;
 use crate::outcome::{Class, Outcome};
 use crate::policy::{Policy, RetrySettings};
 use crate::provider::{self, Entry, Service};
@@ -77,6 +78,10 @@ struct Common {
     /// How many of its deliveries may be under way at once: 4. 1 sends them one after another.
     #[schemars(range(min = 1, max = 1000))]
     concurrency: Option<u32>,
+    /// What becomes of a text that is longer than the service takes: split (several messages, numbered),
+    /// truncate (it ends in `…`) or upstream (it is sent as it is, and the service decides). Each provider has
+    /// its own default.
+    overflow: Option<Overflow>,
 }
 
 impl Config {
@@ -235,7 +240,7 @@ impl Target {
         if !(1..=LONGEST_TIMEOUT_MS).contains(&timeout) {
             problems.value(&at.at("timeout"), "this timeout is out of range", "allowed is from 1ms to 5m");
         }
-        let service = (entry.open)(Value::Object(own), at, problems)?;
+        let service = (entry.open)(Value::Object(own), common.overflow, at, problems)?;
         let concurrency = common.concurrency.unwrap_or(DEFAULT_CONCURRENCY);
         Some(Self { name: common.name, filter: common.filter, policy, timeout, concurrency, service })
     }

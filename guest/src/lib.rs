@@ -8,10 +8,11 @@
 //! component in `wit/`; built natively it is a library for property tests, fuzzing and benchmarks.
 //!
 //! Modules, in the order in which data flows through them: [`ingest`] reads a [`notification`];
-//! [`config`] reads the targets; [`filter`] routes; a [`provider`] formats a [`request`]; [`outcome`] says
-//! what a reply means and [`hint`] when to come back; [`endpoint`] and [`judge`] decide by the [`policy`], with
+//! [`config`] reads the targets; [`filter`] routes; a [`provider`] formats a [`request`], with [`markup`] and
+//! [`limit`] for its texts; [`outcome`] says what a reply means and [`hint`] when to come back; [`endpoint`] and [`judge`] decide by the [`policy`], with
 //! [`backoff`], [`budget`], [`breaker`] and [`pace`].
 
+mod answer;
 mod authorization;
 pub mod backoff;
 pub mod boundary;
@@ -26,9 +27,12 @@ pub mod filter;
 pub mod hint;
 pub mod ingest;
 pub mod judge;
+pub mod limit;
+pub mod markup;
 pub mod notification;
 pub mod outcome;
 pub mod pace;
+mod payload;
 pub mod policy;
 pub mod provider;
 pub mod request;

@@ -1,13 +1,16 @@
-//! A notification, and how its body reads in each text form.
+//! A notification.
 //!
-//! The forms are those of GoDoxy's `internal/notif` (its `body.go`), so that a message looks the same after
-//! a move: `#### name` and `* item` in markdown, `name: value` in plain text.
+//! How its body reads in each text form is [`crate::markup`]'s to say. CommonMark and plain text are those of
+//! GoDoxy's `internal/notif` (its `body.go`), so that a message looks the same after a move: `#### name` and
+//! `* item` in markdown, `name: value` in plain text.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::color::Color;
+use crate::markup::Text;
+use crate::markup::dialect::{COMMONMARK, Dialect, PLAIN};
 
 /// How serious a notification is, least serious first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -70,14 +73,14 @@ pub struct Notification {
     pub link: Option<String>,
 }
 
-/// Which text form a target shows.
+/// How a target writes what a notification says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Markdown.
+    /// Running text is read as CommonMark, and everything is written in the service's own dialect.
     #[default]
     Markdown,
-    /// Plain text.
+    /// Everything is plain text: nothing is read as markup, and none is written.
     Plain,
 }
 
@@ -140,22 +143,6 @@ impl Body {
         }
     }
 
-    /// The body in a text form.
-    #[must_use]
-    pub fn render(&self, format: Format) -> String {
-        match (self, format) {
-            (Self::Text(text), _) => text.clone(),
-            (Self::Items(items), Format::Markdown) => lines(items, |item| format!("* {item}")),
-            (Self::Items(items), Format::Plain) => items.join("\n"),
-            (Self::Fields(fields), Format::Markdown) => {
-                lines(fields, |field| format!("#### {}\n{}", field.name, field.value))
-            }
-            (Self::Fields(fields), Format::Plain) => {
-                lines(fields, |field| format!("{}: {}", field.name, field.value))
-            }
-        }
-    }
-
     /// The body as JSON: a string, an array of strings, or an array of `{name, value}`.
     #[must_use]
     pub fn to_json(&self) -> Value {
@@ -167,11 +154,6 @@ impl Body {
     }
 }
 
-/// Each entry on a line of its own, every line ended, as `body.go` writes them.
-fn lines<T>(entries: &[T], line: impl Fn(&T) -> String) -> String {
-    entries.iter().map(|entry| line(entry) + "\n").collect()
-}
-
 // === impl Notification ===
 
 impl Notification {
@@ -181,13 +163,33 @@ impl Notification {
         self.color.unwrap_or_else(|| self.level.color())
     }
 
-    /// The body in a text form, or the title where that shows nothing, or else the level's name: for
-    /// services that refuse an empty message. Never only white space.
+    /// What it says ([`Text::of`]) in CommonMark or as plain text, for services that take it as it is. The lines
+    /// of lists and fields are ended as GoDoxy's are.
     #[must_use]
     pub fn message(&self, format: Format) -> String {
-        let texts = [self.body.render(format), self.title.clone()];
-        let shown = texts.into_iter().find(|text| !text.trim().is_empty());
-        shown.unwrap_or_else(|| self.level.name().to_owned())
+        let mut message = Text::of(self, format).write(format.of(&COMMONMARK));
+        let is_in_lines = match &self.body {
+            Body::Text(_) => false,
+            Body::Items(_) => format == Format::Markdown,
+            Body::Fields(_) => true,
+        };
+        if is_in_lines && !Text::of_body(&self.body, format).is_blank() {
+            message.push('\n');
+        }
+        message
+    }
+}
+
+// === impl Format ===
+
+impl Format {
+    /// The service's dialect, or plain text.
+    #[must_use]
+    pub fn of(self, dialect: &'static Dialect) -> &'static Dialect {
+        match self {
+            Self::Markdown => dialect,
+            Self::Plain => &PLAIN,
+        }
     }
 }
 
@@ -219,34 +221,38 @@ pub(crate) mod tests {
         Body::Items(items.iter().map(|item| (*item).into()).collect())
     }
 
+    fn said(body: Body, format: Format) -> String {
+        notification(Level::Info, "Title", body).message(format)
+    }
+
     #[test]
     fn fields_read_as_godoxy_writes_them() {
         let body = fields(&[("Service Name", "web"), ("Detail", "line one\nline two")]);
         assert_eq!(
-            body.render(Format::Markdown),
+            said(body.clone(), Format::Markdown),
             "#### Service Name\nweb\n#### Detail\nline one\nline two\n"
         );
-        assert_eq!(body.render(Format::Plain), "Service Name: web\nDetail: line one\nline two\n");
         assert_eq!(
             body.to_json().to_string(),
             r#"[{"name":"Service Name","value":"web"},{"name":"Detail","value":"line one\nline two"}]"#
         );
+        assert_eq!(said(body, Format::Plain), "Service Name: web\nDetail: line one\nline two\n");
     }
 
     #[test]
     fn items_read_as_godoxy_writes_them() {
         let body = items(&["a.example", "b.example"]);
-        assert_eq!(body.render(Format::Markdown), "* a.example\n* b.example\n");
-        assert_eq!(body.render(Format::Plain), "a.example\nb.example");
+        assert_eq!(said(body.clone(), Format::Markdown), "* a.example\n* b.example\n");
         assert_eq!(body.to_json().to_string(), r#"["a.example","b.example"]"#);
+        assert_eq!(said(body, Format::Plain), "a.example\nb.example");
     }
 
     #[test]
     fn text_reads_as_it_is_in_every_form() {
         let body = Body::Text("**bold** & \"quoted\"".into());
-        assert_eq!(body.render(Format::Markdown), "**bold** & \"quoted\"");
-        assert_eq!(body.render(Format::Plain), "**bold** & \"quoted\"");
         assert_eq!(body.to_json().to_string(), r#""**bold** & \"quoted\"""#);
+        assert_eq!(said(body.clone(), Format::Markdown), "**bold** & \"quoted\"");
+        assert_eq!(said(body, Format::Plain), "**bold** & \"quoted\"");
     }
 
     #[test]

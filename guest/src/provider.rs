@@ -4,17 +4,28 @@
 //! [`ALL`]. Nothing else changes, in this crate or in any host.
 
 use schemars::JsonSchema;
+use serde::Deserialize as _;
 use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostics, Pointer};
+use crate::limit::{Bound, Overflow};
 use crate::notification::Notification;
 use crate::outcome::{Class, Reply};
 use crate::request::Request;
 use crate::schema;
 
+pub mod discord;
+#[cfg(test)]
+mod every;
 pub mod gotify;
+pub mod matrix;
 pub mod ntfy;
+pub mod pagerduty;
+pub mod pushover;
+pub mod slack;
+pub mod telegram;
 pub mod webhook;
 
 /// What a provider may know of the moment in which it formats.
@@ -41,14 +52,23 @@ pub trait Provider: Sized + 'static {
     /// Whether the service knows a delivery that it has seen before by the notification's id, and shows it
     /// once. Only its own documentation can say so.
     const KNOWS_REPEATS: bool = false;
+    /// The limits of the service, each of which its requests keep to unless `overflow` is `upstream`.
+    const LIMITS: &'static [Bound] = &[];
+    /// What becomes of a text that is longer, where the target does not say.
+    const OVERFLOW: Overflow = Overflow::Split;
 
     /// What a target's own settings are. Doc comments become the documentation; the value
     /// of a [`crate::settings::Secret`] or [`crate::settings::SecretUrl`] never enters the guest.
     type Settings: DeserializeOwned + JsonSchema;
 
-    /// Makes settings that fit their schema into a target, or adds what is wrong with them. `at` is where
-    /// they stand.
-    fn check(settings: Self::Settings, at: &Pointer, problems: &mut Diagnostics) -> Option<Self>;
+    /// Makes settings that fit their schema into a target, or adds what is wrong with them. `overflow` is the
+    /// target's, or else [`Provider::OVERFLOW`]; `at` is where the settings stand.
+    fn check(
+        settings: Self::Settings,
+        overflow: Overflow,
+        at: &Pointer,
+        problems: &mut Diagnostics,
+    ) -> Option<Self>;
 
     /// The requests that deliver a notification, in the order in which they must be sent; at least one, and
     /// as many on every occasion.
@@ -120,15 +140,32 @@ pub struct Entry {
     pub example: &'static str,
     /// See [`Provider::ORIGINS`].
     pub origins: &'static [&'static str],
+    /// See [`Provider::LIMITS`].
+    pub limits: &'static [Bound],
+    /// See [`Provider::OVERFLOW`].
+    pub overflow: Overflow,
     /// The schema of the provider's own settings.
     pub schema: fn() -> Value,
-    /// Makes settings that fit the schema into a target.
-    pub open: fn(Value, &Pointer, &mut Diagnostics) -> Option<Box<dyn Service>>,
+    /// Makes settings that fit the schema into a target, which treats long texts as it says, or as the
+    /// provider does.
+    pub open: Open,
 }
 
+/// How settings become a target.
+pub type Open = fn(Value, Option<Overflow>, &Pointer, &mut Diagnostics) -> Option<Box<dyn Service>>;
+
 /// Every provider, sorted by name.
-pub const ALL: &[Entry] =
-    &[Entry::of::<gotify::Gotify>(), Entry::of::<ntfy::Ntfy>(), Entry::of::<webhook::Webhook>()];
+pub const ALL: &[Entry] = &[
+    Entry::of::<discord::Discord>(),
+    Entry::of::<gotify::Gotify>(),
+    Entry::of::<matrix::Matrix>(),
+    Entry::of::<ntfy::Ntfy>(),
+    Entry::of::<pagerduty::PagerDuty>(),
+    Entry::of::<pushover::Pushover>(),
+    Entry::of::<slack::Slack>(),
+    Entry::of::<telegram::Telegram>(),
+    Entry::of::<webhook::Webhook>(),
+];
 
 /// The provider of a name.
 #[must_use]
@@ -143,16 +180,22 @@ impl Entry {
             summary: P::SUMMARY,
             example: P::EXAMPLE,
             origins: P::ORIGINS,
+            limits: P::LIMITS,
+            overflow: P::OVERFLOW,
             schema: schema::of::<P::Settings>,
-            open: |settings, at, problems| {
-                let settings = match serde_json::from_value(settings) {
+            open: |settings, overflow, at, problems| {
+                // From a mapping and nothing else, so that no code is made for lists.
+                let Value::Object(settings) = settings else { return None };
+                let settings = MapDeserializer::<_, serde_json::Error>::new(settings.into_iter());
+                let settings = match P::Settings::deserialize(settings) {
                     Ok(settings) => settings,
                     Err(error) => {
                         problems.value(at, error.to_string(), "");
                         return None;
                     }
                 };
-                P::check(settings, at, problems).map(|target| Box::new(target) as Box<dyn Service>)
+                let overflow = overflow.unwrap_or(P::OVERFLOW);
+                P::check(settings, overflow, at, problems).map(|target| Box::new(target) as Box<dyn Service>)
             },
         }
     }
@@ -171,7 +214,7 @@ pub(crate) mod tests {
     pub(crate) fn open<P: Provider>(settings: Value) -> P {
         let mut problems = Diagnostics::default();
         let settings = serde_json::from_value(settings).expect("the settings fit");
-        P::check(settings, &Pointer::default(), &mut problems)
+        P::check(settings, P::OVERFLOW, &Pointer::default(), &mut problems)
             .unwrap_or_else(|| panic!("refused: {:?}", problems.into_vec()))
     }
 
@@ -181,7 +224,7 @@ pub(crate) mod tests {
         schema::check(&schema::of::<P::Settings>(), &settings, &root, &mut problems);
         if problems.is_empty() {
             let settings = serde_json::from_value(settings).expect("what fits the schema is read");
-            let target = P::check(settings, &root, &mut problems);
+            let target = P::check(settings, P::OVERFLOW, &root, &mut problems);
             assert_eq!(target.is_some(), problems.is_empty(), "a target, or what is wrong");
         }
         problems.into_vec().into_iter().map(|d| format!("{}: {} ({})", d.path, d.problem, d.hint)).collect()
@@ -190,9 +233,14 @@ pub(crate) mod tests {
     /// When the tests' requests are formatted: 12.345 s past a whole minute.
     pub(crate) const OCCASION: Occasion = Occasion { now: 1_700_000_052_345 };
 
+    /// The requests that deliver a notification.
+    pub(crate) fn requests(target: &impl Provider, notification: &Notification) -> Vec<Request> {
+        target.format(notification, &OCCASION).expect("it can be delivered")
+    }
+
     /// The one request that delivers a notification.
     pub(crate) fn request(target: &impl Provider, notification: &Notification) -> Request {
-        let mut requests = target.format(notification, &OCCASION).expect("it can be delivered");
+        let mut requests = requests(target, notification);
         assert_eq!(requests.len(), 1);
         requests.remove(0)
     }

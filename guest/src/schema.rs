@@ -4,7 +4,7 @@
 //! the nearest known name, the allowed values, the range. It never quotes a value where the schema says
 //! that it is a secret.
 
-use schemars::generate::SchemaSettings;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
@@ -15,11 +15,23 @@ use crate::settings::{BaseUrl, REFERENCE};
 /// The schema of a type, with everything in place and nothing referred to.
 #[must_use]
 pub fn of<T: JsonSchema>() -> Value {
+    let mut generator = generator();
+    let schema = T::json_schema(&mut generator);
+    finished(schema, &T::schema_name())
+}
+
+fn generator() -> SchemaGenerator {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });
-    Schema::to_value(settings.into_generator().into_root_schema_for::<T>())
+    settings.into_generator()
+}
+
+/// What is the same for every type, and compiled once.
+fn finished(mut schema: Schema, title: &str) -> Value {
+    schema.insert("title".to_owned(), title.into());
+    schema.to_value()
 }
 
 /// Adds everything that is wrong with a value.

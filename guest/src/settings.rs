@@ -4,10 +4,12 @@
 //! accepts, what the schema says and what the documentation shows cannot drift apart.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::Value;
 
 use crate::notification::Level;
 use crate::request::{Atom, Escape, Segment};
@@ -126,6 +128,22 @@ impl BaseUrl {
     }
 }
 
+/// Text as one segment of a URL's path: every byte but letters, digits and `-._~` percent-encoded (RFC 3986,
+/// section 2.3).
+#[must_use]
+pub fn path_segment(text: &str) -> String {
+    let mut segment = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' => segment.push(byte.into()),
+            _ if byte.is_ascii_alphanumeric() => segment.push(byte.into()),
+            // Writing to a String does not fail.
+            _ => drop(write!(segment, "%{byte:02X}")),
+        }
+    }
+    segment
+}
+
 impl<'de> Deserialize<'de> for BaseUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -216,28 +234,24 @@ impl<T: Copy + Default> PerLevel<T> {
 }
 
 /// One value for all levels, or a mapping from levels to values.
-impl<'de, T: Deserialize<'de> + Clone> Deserialize<'de> for PerLevel<T> {
+impl<'de, T: DeserializeOwned> Deserialize<'de> for PerLevel<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either<T> {
-            Levels(Levels<T>),
-            One(T),
-        }
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields, bound = "T: Deserialize<'de>")]
-        struct Levels<T> {
-            trace: Option<T>,
-            debug: Option<T>,
-            info: Option<T>,
-            warn: Option<T>,
-            error: Option<T>,
-            fatal: Option<T>,
-        }
-        Ok(match Either::deserialize(deserializer)? {
-            Either::Levels(l) => Self([l.trace, l.debug, l.info, l.warn, l.error, l.fatal]),
-            Either::One(value) => Self(Level::ALL.map(|_| Some(value.clone()))),
-        })
+        let mut values = by_level(Value::deserialize(deserializer)?).map_err(de::Error::custom)?.into_iter();
+        let mut read = || -> Result<Option<T>, D::Error> {
+            let value = values.next().flatten();
+            value.map(serde_json::from_value).transpose().map_err(de::Error::custom)
+        };
+        Ok(Self([read()?, read()?, read()?, read()?, read()?, read()?]))
+    }
+}
+
+/// The value of each level; one code for values of every type.
+fn by_level(value: Value) -> Result<[Option<Value>; 6], String> {
+    let Value::Object(mut levels) = value else { return Ok(Level::ALL.map(|_| Some(value.clone()))) };
+    let values = Level::ALL.map(|level| levels.remove(level.name()).filter(|value| !value.is_null()));
+    match levels.keys().next() {
+        None => Ok(values),
+        Some(other) => Err(format!("`{other}` is no level")),
     }
 }
 
@@ -252,7 +266,7 @@ impl<T: JsonSchema> JsonSchema for PerLevel<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let one = T::json_schema(generator);
-        let properties: serde_json::Map<String, serde_json::Value> =
+        let properties: serde_json::Map<String, Value> =
             Level::ALL.iter().map(|level| (level.name().to_owned(), one.clone().to_value())).collect();
         json_schema!({
             "anyOf": [one, { "type": "object", "properties": properties, "additionalProperties": false }]
@@ -283,6 +297,12 @@ mod tests {
             let url: BaseUrl = serde_json::from_value(base.into()).unwrap();
             assert_eq!(url.join("message"), [Segment::from("https://push.example/gotify/message")]);
         }
+    }
+
+    #[test]
+    fn a_segment_of_a_path_has_no_end_in_it() {
+        assert_eq!(path_segment("!a/b:c?d#e%é"), "%21a%2Fb%3Ac%3Fd%23e%25%C3%A9");
+        assert_eq!(path_segment("aZ09-._~"), "aZ09-._~");
     }
 
     #[test]

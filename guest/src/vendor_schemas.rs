@@ -1,4 +1,4 @@
-//! What is sent, against the schemas that the vendors publish.
+//! What is sent, to be held against the schemas that the vendors publish.
 //!
 //! The schemas are not part of this repository: `NUNCIO_PROVIDER_SCHEMAS` names the folder that has them,
 //! as `gotify.schema.json`, each with a payload of the vendor's own in `examples/gotify.json`.
@@ -6,22 +6,17 @@
 use std::path::PathBuf;
 
 use jsonschema::Validator;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::color::Color;
 use crate::notification::tests::notification;
 use crate::notification::{Body, Field, Level, Notification};
-use crate::provider::Provider;
-use crate::provider::gotify::Gotify;
-use crate::provider::ntfy::Ntfy;
-use crate::provider::tests::{body, open, request};
-use crate::provider::webhook::Webhook;
 
 const FOLDER: &str = "NUNCIO_PROVIDER_SCHEMAS";
 
 /// The validator of a schema that has accepted its vendor's own example; `None` where there are no schemas.
 #[expect(clippy::disallowed_methods, reason = "the folder is this machine's, and no setting of Nuncio's")]
-fn schema(name: &str) -> Option<Validator> {
+pub(crate) fn schema(name: &str) -> Option<Validator> {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
         eprintln!(
             "{FOLDER} is not set: the payloads for {name} were NOT checked against its vendor's schema"
@@ -40,7 +35,7 @@ fn schema(name: &str) -> Option<Validator> {
     Some(validator)
 }
 
-fn accept(validator: &Validator, payload: &Value) {
+pub(crate) fn accept(validator: &Validator, payload: &Value) {
     let problems: Vec<String> =
         validator.iter_errors(payload).map(|e| format!("{}: {e}", e.instance_path())).collect();
     assert!(problems.is_empty(), "{problems:?} in {payload}");
@@ -66,56 +61,54 @@ fn texts() -> Vec<String> {
 
 fn bodies(text: &str) -> Vec<Body> {
     let field = Field { name: text.to_owned(), value: text.to_owned() };
-    let mut bodies = vec![Body::Text(text.to_owned())];
-    bodies.extend([0, 1, 2].map(|n| Body::Items(vec![text.to_owned(); n])));
-    bodies.extend([0, 1, 5, 25, 26].map(|n| Body::Fields(vec![field.clone(); n])));
-    bodies
+    let items = [0, 1, 2].map(|n| Body::Items(vec![text.to_owned(); n]));
+    let fields = [0, 1, 26].map(|n| Body::Fields(vec![field.clone(); n]));
+    [vec![Body::Text(text.to_owned())], items.to_vec(), fields.to_vec()].concat()
 }
 
-/// Every kind of body with every text at every level, and each of those with a title, or none, that is short,
-/// too long for some, or the text.
-fn notifications() -> Vec<Notification> {
-    let mut notifications = Vec::new();
+/// Every kind of body with every text, at the levels in turn, with a title, or none, that is short, too long
+/// for some, or the text; and a short one at every level.
+pub(crate) fn notifications() -> Vec<Notification> {
+    let mut notifications: Vec<Notification> =
+        Level::ALL.map(|level| notification(level, "❌ web is down", Body::Text("b".into()))).to_vec();
     for text in texts() {
-        let titles = ["", "❌ web is down", &"x".repeat(257), &text];
+        let titles = ["", "❌ web is down", &"x".repeat(1025), &text];
         for body in bodies(&text) {
-            for (n, (level, title)) in Level::ALL.into_iter().zip(titles.into_iter().cycle()).enumerate() {
-                notifications.push(Notification {
-                    link: (n % 2 == 0).then(|| "https://status.example/web?a=1&b=2#c".to_owned()),
-                    tags: vec!["web".to_owned(); n % 3],
-                    color: (n % 3 == 0).then_some(Color::GREEN),
-                    ..notification(level, title, body.clone())
-                });
-            }
+            let n = notifications.len();
+            let (level, title) = (Level::ALL[n % 6], titles[n % 4]);
+            notifications.push(Notification {
+                link: n.is_multiple_of(2).then(|| "https://status.example/web?a=1&b=2#c".to_owned()),
+                tags: vec!["web".to_owned(); n % 3],
+                color: n.is_multiple_of(3).then_some(Color::GREEN),
+                ..notification(level, title, body)
+            });
         }
     }
     notifications
 }
 
-fn check<P: Provider>(schema_name: &str, settings: &Value) {
-    let Some(validator) = schema(schema_name) else { return };
-    for format in ["markdown", "plain"] {
-        let mut settings = settings.clone();
-        settings["format"] = json!(format);
-        let target: P = open(settings);
-        for notification in notifications() {
-            let payload = serde_json::from_str(&body(&request(&target, &notification))).expect("JSON");
-            accept(&validator, &payload);
-        }
-    }
+/// Those whose text is within every limit: what a target may be sent that leaves limits to the service.
+pub(crate) fn short_notifications() -> Vec<Notification> {
+    let is_short = |notification: &Notification| {
+        let body = notification.body.to_json().to_string();
+        notification.title.len() < 100 && body.len() < 200
+    };
+    notifications().into_iter().filter(is_short).collect()
 }
 
-#[test]
-fn gotify_is_sent_what_its_schema_allows() {
-    check::<Gotify>("gotify", &json!({ "url": "https://push.example", "token": { "$secret": "t" } }));
-}
-
-#[test]
-fn ntfy_is_sent_what_its_schema_allows() {
-    check::<Ntfy>("ntfy", &json!({ "url": "https://ntfy.example", "topic": "alerts", "tags": ["house"] }));
-}
-
-#[test]
-fn discord_is_sent_what_its_schema_allows() {
-    check::<Webhook>("discord", &json!({ "url": { "$secret": "u" }, "template": "discord" }));
+/// The schema that a provider's requests fit, where its vendor has one.
+pub(crate) fn name(provider: &str, settings: &Value) -> Option<&'static str> {
+    Some(match provider {
+        "discord" => "discord",
+        "gotify" => "gotify",
+        "matrix" => "matrix",
+        "ntfy" => "ntfy",
+        "pagerduty" => "pagerduty",
+        "pushover" => "pushover",
+        "slack" if settings["url"].is_null() => "slack",
+        "slack" => "slack-webhook",
+        "telegram" => "telegram",
+        "webhook" if settings["template"] == "discord" => "discord",
+        _ => return None,
+    })
 }

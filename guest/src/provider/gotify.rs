@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
+use crate::limit::Overflow;
 use crate::notification::{Format, Level, Notification};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
@@ -70,7 +71,7 @@ impl Provider for Gotify {
 
     type Settings = Settings;
 
-    fn check(settings: Settings, _: &Pointer, _: &mut Diagnostics) -> Option<Self> {
+    fn check(settings: Settings, _: Overflow, _: &Pointer, _: &mut Diagnostics) -> Option<Self> {
         let defaults = PerLevel::from_fn(default_priority);
         Some(Self {
             url: settings.url.join("message"),
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
     use crate::notification::Body;
     use crate::notification::tests::{fields, items, notification};
-    use crate::provider::tests::{OCCASION, body, header, notifications, open, problems, request};
+    use crate::provider::tests::{body, header, notifications, open, problems, request};
 
     fn settings() -> Value {
         json!({ "url": "https://push.example", "token": { "$secret": "phone/token" } })
@@ -227,8 +228,6 @@ mod tests {
         #[test]
         fn any_text_arrives_as_it_is(notification in notifications()) {
             let target = open::<Gotify>(settings());
-            let first = target.format(&notification, &OCCASION);
-            prop_assert_eq!(&first, &target.format(&notification, &OCCASION));
             let sent = sent(&target, &notification);
             prop_assert_eq!(&sent["title"], &json!(notification.title));
             prop_assert_eq!(&sent["message"], &json!(notification.message(Format::Markdown)));

@@ -5,7 +5,8 @@
 //! Limits: a topic is 1 to 64 of `A-Z a-z 0-9 _ -`; a message is 4096 bytes by default, which a server can
 //! set (<https://docs.ntfy.sh/config/#message-limits>). A longer one becomes an attachment where the server
 //! keeps attachments, and is refused where it does not; JSON of more than twice that limit is always
-//! refused, with status 413. Nothing is cut here, because only the server knows its limits. ntfy splits tags
+//! refused, with status 413. Because only the server knows its limits, nothing is cut here unless `overflow`
+//! says so, and then at the default. ntfy splits tags
 //! at commas, and cuts white space off both ends of a title and a message.
 //!
 //! The notification's id is the message's sequence id, where it fits: from ntfy 2.16 on, a message that comes
@@ -17,6 +18,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::authorization;
 use crate::diagnostic::{Diagnostics, Pointer};
+use crate::limit::{Bound, Limit, Overflow};
+use crate::markup::Text;
+use crate::markup::dialect::COMMONMARK;
 use crate::notification::{Format, Level, Notification};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
@@ -75,7 +79,13 @@ pub struct Ntfy {
     format: Format,
     priority: PerLevel<Priority>,
     tags: Vec<String>,
+    overflow: Overflow,
 }
+
+const MESSAGE: Limit = Limit::bytes(4096);
+
+/// How long a sequence id can be, in characters.
+const LONGEST_ID: usize = 64;
 
 /// The body of the request.
 #[derive(Serialize)]
@@ -107,9 +117,17 @@ impl Provider for Ntfy {
 
     // Since 2.16, by the sequence id (https://docs.ntfy.sh/publish/#updating-notifications).
     const KNOWS_REPEATS: bool = true;
+    const LIMITS: &'static [Bound] = &[Bound::text("text", &["/message"], MESSAGE)];
+    const OVERFLOW: Overflow = Overflow::Upstream;
+
     type Settings = Settings;
 
-    fn check(settings: Settings, at: &Pointer, problems: &mut Diagnostics) -> Option<Self> {
+    fn check(
+        settings: Settings,
+        overflow: Overflow,
+        at: &Pointer,
+        problems: &mut Diagnostics,
+    ) -> Option<Self> {
         let before = problems.len();
         if let Some(wrong) = settings.topic.chars().find(|c| !is_of_topic(*c)) {
             let hint = match wrong {
@@ -128,6 +146,7 @@ impl Provider for Ntfy {
             format: settings.format,
             priority: settings.priority.map_or(defaults.clone(), |priority| priority.over(&defaults)),
             tags: settings.tags,
+            overflow,
         })
     }
 
@@ -139,23 +158,36 @@ impl Provider for Ntfy {
             }
         }
         let level = notification.level;
-        let message = Message {
-            topic: &self.topic,
-            title: &notification.title,
-            message: notification.message(self.format),
-            priority: self.priority.find(level).copied().unwrap_or(default_priority(level)).number(),
-            tags,
-            click: notification.link.as_deref(),
-            markdown: self.format == Format::Markdown,
+        let whole = notification.message(self.format);
+        let parts = match self.overflow {
+            Overflow::Split | Overflow::Truncate if !MESSAGE.fits(&whole) => {
+                let text = Text::of(notification, self.format);
+                text.parts(self.format.of(&COMMONMARK), MESSAGE, self.overflow)
+            }
+            _ => vec![whole],
         };
-        let mut request = Request::new("POST", self.url.clone());
-        if (1..=64).contains(&notification.id.len()) && notification.id.chars().all(is_of_topic) {
-            request = request.header("x-sequence-id", vec![notification.id.as_str().into()]);
-        }
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization.clone());
-        }
-        Ok(vec![request.json(&message)?])
+        let request = |(n, message): (usize, String)| {
+            let message = Message {
+                topic: &self.topic,
+                title: &notification.title,
+                message,
+                priority: self.priority.find(level).copied().unwrap_or(default_priority(level)).number(),
+                tags: tags.clone(),
+                click: notification.link.as_deref(),
+                markdown: self.format == Format::Markdown,
+            };
+            let mut request = Request::new("POST", self.url.clone());
+            // Each part has its own, or else it would take the place of the one before.
+            let id = if n == 0 { notification.id.clone() } else { format!("{}-{n}", notification.id) };
+            if (1..=LONGEST_ID).contains(&id.len()) && id.chars().all(is_of_topic) {
+                request = request.header("x-sequence-id", vec![id.into()]);
+            }
+            if let Some(authorization) = &self.authorization {
+                request = request.header("authorization", authorization.clone());
+            }
+            request.json(&message)
+        };
+        parts.into_iter().enumerate().map(request).collect()
     }
 }
 
@@ -196,7 +228,7 @@ mod tests {
     use super::*;
     use crate::notification::Body;
     use crate::notification::tests::{items, notification};
-    use crate::provider::tests::{OCCASION, body, header, notifications, open, problems, request};
+    use crate::provider::tests::{body, header, notifications, open, problems, request};
 
     fn with(more: &Value) -> Value {
         let mut settings = json!({ "url": "https://ntfy.example/", "topic": "alerts" });
@@ -308,7 +340,6 @@ mod tests {
         #[test]
         fn any_text_arrives_as_it_is(notification in notifications()) {
             let target = open::<Ntfy>(with(&json!({})));
-            prop_assert_eq!(target.format(&notification, &OCCASION), target.format(&notification, &OCCASION));
             let sent = sent(&target, &notification);
             prop_assert_eq!(sent["title"].as_str().unwrap_or_default(), notification.title.as_str());
             prop_assert_eq!(sent.get("title").is_some(), !notification.title.is_empty());

@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 use crate::authorization;
 use crate::diagnostic::{Diagnostics, Pointer, did_you_mean};
 use crate::hint::{self, Unit};
+use crate::limit::Overflow;
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::provider::{Occasion, Provider};
+use crate::provider::{Occasion, Provider, discord};
 use crate::request::{Request, Segment};
 use crate::settings::{Secret, SecretUrl};
 use payload::{Payload, Syntax};
 use sign::Signer;
 
-mod discord;
-mod form;
+pub(crate) mod form;
 mod headers;
 mod payload;
 mod sign;
@@ -135,7 +135,7 @@ impl Provider for Webhook {
 
     type Settings = Settings;
 
-    fn check(settings: Settings, at: &Pointer, problems: &mut Diagnostics) -> Option<Self> {
+    fn check(settings: Settings, _: Overflow, at: &Pointer, problems: &mut Diagnostics) -> Option<Self> {
         let before = problems.len();
         let (user, password) = (settings.user.as_deref(), settings.password.as_ref());
         let authorization = authorization::value(settings.token.as_ref(), user, password, at, problems);
@@ -200,10 +200,8 @@ impl Provider for Webhook {
         }
         match &self.content {
             Content::Discord => {
-                let message = discord::Message::new(notification, self.format);
-                let body =
-                    serde_json::to_string(&message).map_err(|error| format!("no JSON form: {error}"))?;
-                request.body = vec![body.into()];
+                let embed = discord::one_embed(notification, self.format);
+                request.body = discord::message(embed).into_body();
             }
             Content::Body(payload) => request.body = vec![payload.write(notification, self.format)?.into()],
             Content::Query(payload) => {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 /// A name or value, encoded: everything but letters, digits and `*-._` as `%XX`, a space as `+`.
-pub(super) fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -37,7 +37,7 @@ pub(super) fn of_json(object: &Value) -> Result<String, String> {
 }
 
 /// The names and values of a form, decoded. A name without `=` has an empty value.
-pub(super) fn pairs(form: &str) -> Vec<(String, String)> {
+pub(crate) fn pairs(form: &str) -> Vec<(String, String)> {
     let pair = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(name), decode(value))

@@ -63,7 +63,7 @@ fn discord_gets_one_embed_whatever_else_is_set() {
         assert_eq!(header(&request, "content-type"), Some(&["application/json".into()][..]));
         assert_eq!(
             body(&request),
-            r#"{"embeds":[{"title":"t","description":"* a\n","color":255}],"allowed_mentions":{"parse":[]}}"#
+            r#"{"embeds":[{"title":"t","description":"* a","color":255}],"allowed_mentions":{"parse":[]}}"#
         );
     }
 }

@@ -1,0 +1,161 @@
+//! From text to events.
+
+use super::commonmark::{CodeBlockKind, Event as Parsed, Options, Parser, Tag as Start};
+use super::{Event, Tag, dialect};
+use crate::notification::Field;
+
+/// What is nested deeper is flat. No person writes it, and every level costs every line of a quote.
+const DEEPEST: usize = 16;
+
+/// Plain text: without control characters, but for line breaks and tabs.
+pub(super) fn plain(text: &str) -> Vec<Event> {
+    let is_kept = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+    let text: String = text.replace("\r\n", "\n").replace('\r', "\n").chars().filter(is_kept).collect();
+    if text.is_empty() { Vec::new() } else { vec![Event::Text(text)] }
+}
+
+/// Plain text as a block.
+pub(super) fn block(tag: Tag, text: &str) -> Vec<Event> {
+    wrap(tag, plain(text))
+}
+
+pub(super) fn wrap(tag: Tag, mut inside: Vec<Event>) -> Vec<Event> {
+    inside.insert(0, Event::Open(tag));
+    inside.push(Event::Close);
+    inside
+}
+
+/// Items, each plain text.
+pub(super) fn list(items: &[String]) -> Vec<Event> {
+    let item = Tag::Item { number: None, is_continued: false };
+    wrap(Tag::List(None), items.iter().flat_map(|text| block(item.clone(), text)).collect())
+}
+
+/// A field, its name and value plain text.
+pub(super) fn field(field: &Field) -> Vec<Event> {
+    let mut inside = block(Tag::Name, &field.name);
+    inside.extend(plain(&field.value));
+    wrap(Tag::Field, inside)
+}
+
+/// CommonMark, with GitHub's `~~struck~~`. Raw HTML is text, an image is a link with its description.
+pub(super) fn text(source: &str) -> Vec<Event> {
+    let mut reader =
+        Reader { events: Vec::new(), open: Vec::new(), depth: 0, is_in_link: false, numbers: Vec::new() };
+    for parsed in Parser::new_ext(source, Options::ENABLE_STRIKETHROUGH) {
+        reader.read(parsed);
+    }
+    reader.events
+}
+
+struct Reader {
+    events: Vec<Event>,
+    /// What became of each tag that is open.
+    open: Vec<Open>,
+    /// How many of them became events.
+    depth: usize,
+    is_in_link: bool,
+    /// The next number of each list that is open.
+    numbers: Vec<Option<u64>>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Open {
+    Nothing,
+    Tag,
+    Link,
+}
+
+impl Reader {
+    fn read(&mut self, parsed: Parsed<'_>) {
+        match parsed {
+            Parsed::Start(start) => self.start(start),
+            Parsed::End(end) => {
+                if matches!(end, super::commonmark::TagEnd::List(_)) {
+                    self.numbers.pop();
+                }
+                let open = self.open.pop().unwrap_or(Open::Nothing);
+                if open != Open::Nothing {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.close();
+                }
+                self.is_in_link &= open != Open::Link;
+            }
+            Parsed::Text(text) | Parsed::Html(text) | Parsed::InlineHtml(text) => self.text(&text),
+            Parsed::Code(text) => {
+                self.events.push(Event::Open(Tag::Code));
+                self.text(&text);
+                self.events.push(Event::Close);
+            }
+            Parsed::SoftBreak | Parsed::HardBreak => self.text("\n"),
+            Parsed::Rule => self.events.extend(block(Tag::Paragraph, "———")),
+            // Of extensions that are not on.
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, start: Start<'_>) {
+        let tag = match start {
+            Start::Paragraph | Start::HtmlBlock => Some(Tag::Paragraph),
+            Start::Heading { level, .. } => Some(Tag::Heading(level as u8)),
+            Start::BlockQuote(_) => Some(Tag::Quote),
+            Start::CodeBlock(kind) => Some(Tag::CodeBlock(match kind {
+                CodeBlockKind::Fenced(info) => language(&info),
+                CodeBlockKind::Indented => String::new(),
+            })),
+            Start::List(first) => {
+                self.numbers.push(first);
+                Some(Tag::List(first))
+            }
+            Start::Item => {
+                let number = self.numbers.last_mut().and_then(|next| {
+                    let number = *next;
+                    *next = number.map(|number| number.saturating_add(1));
+                    number
+                });
+                Some(Tag::Item { number, is_continued: false })
+            }
+            Start::Emphasis => Some(Tag::Emphasis),
+            Start::Strong => Some(Tag::Strong),
+            Start::Strikethrough => Some(Tag::Strike),
+            Start::Link { dest_url, .. } | Start::Image { dest_url, .. } => {
+                (!self.is_in_link && dialect::is_target(&dest_url)).then(|| Tag::Link(dest_url.into_string()))
+            }
+            _ => None,
+        };
+        let tag = tag.filter(|_| self.depth < DEEPEST);
+        let open = match &tag {
+            None => Open::Nothing,
+            Some(Tag::Link(_)) => Open::Link,
+            Some(_) => Open::Tag,
+        };
+        self.depth = self.depth.saturating_add(usize::from(tag.is_some()));
+        self.is_in_link |= open == Open::Link;
+        self.open.push(open);
+        self.events.extend(tag.map(Event::Open));
+    }
+
+    /// Closes what is open; a link without a text has its target for one.
+    fn close(&mut self) {
+        if let Some(Event::Open(Tag::Link(target))) = self.events.last() {
+            let target = target.clone();
+            self.text(&target);
+        }
+        self.events.push(Event::Close);
+    }
+
+    fn text(&mut self, text: &str) {
+        let Some(Event::Text(text)) = plain(text).pop() else { return };
+        match self.events.last_mut() {
+            Some(Event::Text(before)) => before.push_str(&text),
+            _ => self.events.push(Event::Text(text)),
+        }
+    }
+}
+
+/// The first word behind a code fence, where it is the name of a language.
+fn language(info: &str) -> String {
+    let word = info.split_whitespace().next().unwrap_or_default();
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '#' | '_' | '.');
+    if word.len() <= 32 && word.chars().all(is_of_name) { word.to_owned() } else { String::new() }
+}

@@ -1,0 +1,147 @@
+//! The bodies of requests: JSON objects and forms, with secrets in the places of values.
+//!
+//! One code for every provider, where a `struct` of each would be compiled anew. A member without a value is
+//! left out. A secret can be a member only where it is one of the outermost; text never becomes a secret.
+
+use serde_json::{Map, Value};
+
+use crate::provider::webhook::form;
+use crate::request::{Escape, Request, Segment};
+use crate::settings::Secret;
+
+/// A JSON object.
+#[derive(Debug, Default)]
+pub(crate) struct Object(Vec<Segment>);
+
+/// A form, `application/x-www-form-urlencoded`.
+#[derive(Debug, Default)]
+pub(crate) struct Form(Vec<Segment>);
+
+/// A value as JSON; an object without members, an empty list and an empty text are one too.
+pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    let members = members.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+}
+
+impl Object {
+    /// With one more member, unless it is null.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        if !value.is_null() {
+            self.name(name);
+            self.push(&value.to_string());
+        }
+        self
+    }
+
+    /// With one more member where there is text for it.
+    pub(crate) fn with_text(self, name: &str, text: &str) -> Self {
+        if text.is_empty() { self } else { self.with(name, text) }
+    }
+
+    /// With a secret for one more member.
+    pub(crate) fn with_secret(mut self, name: &str, secret: &Secret) -> Self {
+        self.name(name);
+        self.push("\"");
+        self.0.push(secret.segment(Escape::Json));
+        self.push("\"");
+        self
+    }
+
+    /// The body of a request.
+    pub(crate) fn into_body(mut self) -> Vec<Segment> {
+        self.push(if self.0.is_empty() { "{}" } else { "}" });
+        self.0
+    }
+
+    /// The request with this for its body.
+    pub(crate) fn into(self, request: Request) -> Request {
+        let mut request = request.header("content-type", vec!["application/json".into()]);
+        request.body = self.into_body();
+        request
+    }
+
+    fn name(&mut self, name: &str) {
+        let start = if self.0.is_empty() { "{" } else { "," };
+        self.push(start);
+        self.push(&Value::from(name).to_string());
+        self.push(":");
+    }
+
+    fn push(&mut self, text: &str) {
+        push(&mut self.0, text);
+    }
+}
+
+impl Form {
+    /// With one more pair.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.name(name);
+        push(&mut self.0, &form::encode(value));
+        self
+    }
+
+    /// With one more pair where there is text for it.
+    pub(crate) fn with_text(self, name: &str, text: &str) -> Self {
+        if text.is_empty() { self } else { self.with(name, text) }
+    }
+
+    /// With a secret for the value of one more pair.
+    pub(crate) fn with_secret(mut self, name: &str, secret: &Secret) -> Self {
+        self.name(name);
+        self.0.push(secret.segment(Escape::Percent));
+        self
+    }
+
+    /// The request with this for its body.
+    pub(crate) fn into(self, request: Request) -> Request {
+        let mut request = request.header("content-type", vec!["application/x-www-form-urlencoded".into()]);
+        request.body = self.0;
+        request
+    }
+
+    fn name(&mut self, name: &str) {
+        if !self.0.is_empty() {
+            push(&mut self.0, "&");
+        }
+        push(&mut self.0, &form::encode(name));
+        push(&mut self.0, "=");
+    }
+}
+
+/// Adds text to the last segment, where that is text.
+fn push(segments: &mut Vec<Segment>, text: &str) {
+    match segments.last_mut() {
+        Some(Segment::Text(before)) => before.push_str(text),
+        _ => segments.push(text.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn secret() -> Secret {
+        serde_json::from_value(json!({ "$secret": "s" })).unwrap()
+    }
+
+    #[test]
+    fn an_object_has_what_has_a_value_and_secrets_are_segments() {
+        assert_eq!(Object::default().into_body(), ["{}".into()]);
+        let object = Object::default().with("a\"", "b\n").with("none", Value::Null).with_text("empty", "");
+        let body = object.with_secret("key", &secret()).with("n", json!({ "x": [1] })).into_body();
+        let key = Segment::Secret { name: "s".into(), escape: Escape::Json };
+        assert_eq!(body, [r#"{"a\"":"b\n","key":""#.into(), key, r#"","n":{"x":[1]}}"#.into()]);
+    }
+
+    #[test]
+    fn a_form_is_encoded_and_so_are_secrets() {
+        let form = Form::default().with("a b", "c&d=é").with_text("empty", "").with_secret("key", &secret());
+        let request = form.with("e", "").into(Request::new("POST", vec![]));
+        let key = Segment::Secret { name: "s".into(), escape: Escape::Percent };
+        assert_eq!(request.body, ["a+b=c%26d%3D%C3%A9&key=".into(), key, "&e=".into()]);
+        assert_eq!(request.headers[0].0, "content-type");
+    }
+}

@@ -1,0 +1,242 @@
+//! PagerDuty, Events API v2: <https://developer.pagerduty.com/docs/send-alert-event>.
+//!
+//! The title is the alert's summary, at most 1024 characters, and the body its details. An event has at most
+//! 512 000 bytes; details that are longer are cut off, or by `overflow: upstream` left to PagerDuty. An alert is
+//! never split, because each part would call somebody. (Both limits are those of Prometheus' Alertmanager,
+//! which cites PagerDuty's pages.)
+//!
+//! The notification's id is the deduplication key, at most 255 characters: an alert that comes twice is one.
+//! PagerDuty answers 202 when it has taken an event, 400 to one that is wrong, 429 to too many.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::diagnostic::{Diagnostics, Pointer};
+use crate::limit::{Bound, Limit, Overflow};
+use crate::markup::Text;
+use crate::markup::dialect::PLAIN;
+use crate::notification::{Body, Format, Level, Notification};
+use crate::payload::{Object, object};
+use crate::provider::{Occasion, Provider};
+use crate::request::Request;
+use crate::settings::{PerLevel, Secret};
+
+/// What a target's own settings are.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The integration key of a service or of global routing rules.
+    key: Secret,
+    /// Where the account is: us, unless this says eu.
+    #[serde(default)]
+    region: Region,
+    /// What is affected, such as a host's name: nuncio, unless this says otherwise.
+    source: Option<String>,
+    /// The part of it that is affected.
+    component: Option<String>,
+    /// A group of parts that it belongs to.
+    group: Option<String>,
+    /// The kind of event.
+    class: Option<String>,
+    /// How serious an alert is, for all levels or by level: critical, error, warning or info; of others: fatal
+    /// critical, error error, warn warning, info, debug and trace info.
+    severity: Option<PerLevel<Severity>>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Region {
+    #[default]
+    Us,
+    Eu,
+}
+
+#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Severity {
+    Critical,
+    Error,
+    Warning,
+    Info,
+}
+
+/// A service of PagerDuty.
+pub struct PagerDuty {
+    settings: Settings,
+    severity: PerLevel<Severity>,
+    overflow: Overflow,
+}
+
+const SUMMARY: Limit = Limit::characters(1024);
+const EVENT: Limit = Limit::bytes(512_000);
+
+/// How long details may be in JSON: the rest of an event is far below what is left.
+const DETAILS: Limit = Limit::bytes(480_000);
+
+/// How long they may be as text where they are cut, of which each character can be two in JSON.
+const CUT_DETAILS: Limit = Limit::bytes(240_000);
+
+/// The last millisecond of the year 9999, behind which RFC 3339 has no date.
+const LAST_DATE: u64 = 253_402_300_799_999;
+
+impl Provider for PagerDuty {
+    const NAME: &'static str = "pagerduty";
+    const SUMMARY: &'static str = "PagerDuty, an alert by the Events API v2";
+    const EXAMPLE: &'static str = "\
+- name: pagerduty
+  provider: pagerduty
+  key: ${PAGERDUTY_KEY}
+  filter: { level: error }
+";
+    const ORIGINS: &'static [&'static str] =
+        &["https://events.pagerduty.com", "https://events.eu.pagerduty.com"];
+    // By `dedup_key`, as the page above says.
+    const KNOWS_REPEATS: bool = true;
+    const LIMITS: &'static [Bound] =
+        &[Bound::text("summary", &["/payload/summary"], SUMMARY), Bound::body("event", EVENT)];
+    const OVERFLOW: Overflow = Overflow::Truncate;
+
+    type Settings = Settings;
+
+    fn check(settings: Settings, overflow: Overflow, _: &Pointer, _: &mut Diagnostics) -> Option<Self> {
+        let defaults = PerLevel::from_fn(default_severity);
+        let severity =
+            settings.severity.clone().map_or(defaults.clone(), |severity| severity.over(&defaults));
+        Some(Self { settings, severity, overflow })
+    }
+
+    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
+        let Settings { key, region, source, component, group, class, .. } = &self.settings;
+        let title = Text::plain(&notification.title);
+        let summary = if title.is_blank() { Text::of(notification, Format::Markdown) } else { title };
+        let summary = Text::plain(&summary.write(&PLAIN)).fit(&PLAIN, self.overflow.limit(SUMMARY));
+        let payload = object([
+            ("summary", summary.into()),
+            ("source", source.as_deref().unwrap_or("nuncio").into()),
+            ("severity", json!(self.severity.find(notification.level))),
+            ("timestamp", json!(timestamp(notification.at))),
+            ("component", json!(component)),
+            ("group", json!(group)),
+            ("class", json!(class)),
+            ("custom_details", self.details(&notification.body)),
+        ]);
+        let links = notification.link.as_ref().map(|link| json!([{ "href": link, "text": "Open" }]));
+        let event = Object::default()
+            .with_secret("routing_key", key)
+            .with("event_action", "trigger")
+            .with("dedup_key", notification.id.as_str())
+            .with("client", "Nuncio")
+            .with("links", links)
+            .with("payload", payload);
+        let url = match region {
+            Region::Us => "https://events.pagerduty.com/v2/enqueue",
+            Region::Eu => "https://events.eu.pagerduty.com/v2/enqueue",
+        };
+        Ok(vec![event.into(Request::new("POST", vec![url.into()]))])
+    }
+}
+
+impl PagerDuty {
+    /// The body: fields as they are, anything else as one text or list.
+    fn details(&self, body: &Body) -> Value {
+        let text = Text::of_body(body, Format::Markdown);
+        let details = match body {
+            _ if text.is_blank() => return Value::Null,
+            Body::Fields(fields) => {
+                fields.iter().map(|field| (field.name.clone(), Value::from(field.value.clone()))).collect()
+            }
+            Body::Items(items) => json!({ "items": items }),
+            Body::Text(_) => json!({ "text": text.write(&PLAIN) }),
+        };
+        if self.overflow.limit(DETAILS).fits(&details.to_string()) {
+            return details;
+        }
+        json!({ "text": text.fit(&PLAIN, CUT_DETAILS) })
+    }
+}
+
+fn default_severity(level: Level) -> Severity {
+    match level {
+        Level::Trace | Level::Debug | Level::Info => Severity::Info,
+        Level::Warn => Severity::Warning,
+        Level::Error => Severity::Error,
+        Level::Fatal => Severity::Critical,
+    }
+}
+
+/// An instant as RFC 3339 writes it.
+fn timestamp(at: u64) -> Option<String> {
+    let at = UNIX_EPOCH.checked_add(Duration::from_millis(at.min(LAST_DATE)))?;
+    Some(humantime::format_rfc3339_millis(at).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::tests::{fields, items, notification};
+    use crate::provider::tests::{open, request};
+    use crate::request::{Escape, Segment};
+
+    fn with(more: &Value) -> Value {
+        let mut settings = json!({ "key": { "$secret": "p/key" } });
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        settings
+    }
+
+    /// The event without its key.
+    fn sent(settings: &Value, notification: &Notification) -> Value {
+        match request(&open::<PagerDuty>(with(settings)), notification).body.as_slice() {
+            [Segment::Text(before), Segment::Secret { .. }, Segment::Text(after)] => {
+                serde_json::from_str(&format!("{before}{after}")).unwrap()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_notification_is_an_alert_under_its_id() {
+        let mut down = notification(Level::Error, "web is *down*", fields(&[("Detail", "a \"b\"")]));
+        down.link = Some("https://x.example/".into());
+        let request = request(&open::<PagerDuty>(with(&json!({}))), &down);
+        assert_eq!(request.url, [Segment::from("https://events.pagerduty.com/v2/enqueue")]);
+        let key = Segment::Secret { name: "p/key".into(), escape: Escape::Json };
+        assert_eq!(
+            request.body,
+            [
+                r#"{"routing_key":""#.into(),
+                key,
+                r#"","event_action":"trigger","dedup_key":"01890a5d-ac96-774b-bcce-b302099a8057","client":"Nuncio","links":[{"href":"https://x.example/","text":"Open"}],"payload":{"summary":"web is *down*","source":"nuncio","severity":"error","timestamp":"2023-11-14T22:13:20.000Z","custom_details":{"Detail":"a \"b\""}}}"#.into()
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_affected_and_how_badly_can_be_said() {
+        let settings = json!({ "region": "eu", "source": "db1", "component": "pg", "group": "g", "class": "c", "severity": { "info": "critical" } });
+        let sent = sent(&settings, &notification(Level::Info, "", items(&["a", "b"])));
+        let payload = json!({
+            "summary": "- a\n- b", "source": "db1", "severity": "critical", "timestamp": "2023-11-14T22:13:20.000Z",
+            "component": "pg", "group": "g", "class": "c", "custom_details": { "items": ["a", "b"] },
+        });
+        assert_eq!(sent["payload"], payload);
+        let url =
+            request(&open::<PagerDuty>(with(&settings)), &notification(Level::Info, "t", items(&[]))).url;
+        assert_eq!(url, [Segment::from("https://events.eu.pagerduty.com/v2/enqueue")]);
+    }
+
+    #[test]
+    fn details_that_are_too_long_are_cut_and_never_split() {
+        let long = notification(Level::Error, "t", Body::Text("\"word\" ".repeat(100_000)));
+        let text = sent(&json!({}), &long)["payload"]["custom_details"]["text"].as_str().unwrap().to_owned();
+        assert!(text.ends_with('…') && text.len() <= 240_000 && text.len() > 230_000, "{}", text.len());
+    }
+
+    #[test]
+    fn every_instant_has_a_date() {
+        assert_eq!(timestamp(0).unwrap(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(timestamp(u64::MAX).unwrap(), "9999-12-31T23:59:59.999Z");
+    }
+}

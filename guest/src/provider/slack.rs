@@ -1,0 +1,282 @@
+//! Slack: an incoming webhook (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>) or
+//! a bot (<https://docs.slack.dev/reference/methods/chat.postMessage>).
+//!
+//! The title is the message's text, and the body a section in an attachment, which has the colour. Limits: a
+//! section has 3000 characters (<https://docs.slack.dev/reference/block-kit/blocks/section-block>); for a
+//! title, Slack cuts only what is beyond 40 000, and here it is cut at the 1024 of Prometheus' Alertmanager.
+//! Which unit "characters" are is not documented: they are counted in UTF-16 code units, of which no reading
+//! has more. Text is mrkdwn, in which `*`, `_`, `~` and backticks have no escape (see
+//! [`crate::markup::dialect::SLACK`]); `format: plain` sends it as plain text.
+//!
+//! A bot's errors come with status 200 and `"ok": false`, a webhook's as text with a status of its own
+//! (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors>). Slack takes
+//! one message a second in a channel and says Retry-After beyond that. It has no idempotency key.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::diagnostic::{Diagnostics, Pointer};
+use crate::limit::{Bound, Limit, Overflow};
+use crate::markup::Text;
+use crate::markup::dialect::SLACK;
+use crate::notification::{Format, Notification};
+use crate::outcome::{Class, Reply};
+use crate::payload::{Object, object};
+use crate::provider::{Occasion, Provider};
+use crate::request::Request;
+use crate::settings::{Secret, SecretUrl};
+
+/// What a target's own settings are.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The URL of an incoming webhook; or else a bot's token and a channel.
+    url: Option<SecretUrl>,
+    /// A bot's token, which begins with `xoxb-` and has the scope chat:write.
+    token: Option<Secret>,
+    /// Where the bot writes: a channel's id or name, or a user's id.
+    channel: Option<String>,
+    /// How running text is read: as markdown, unless this says plain.
+    #[serde(default)]
+    format: Format,
+}
+
+/// A channel of Slack.
+pub struct Slack {
+    way: Way,
+    format: Format,
+    overflow: Overflow,
+}
+
+enum Way {
+    Webhook(SecretUrl),
+    Bot { token: Secret, channel: String },
+}
+
+const TITLE: Limit = Limit::utf16(1024);
+const TEXT: Limit = Limit::utf16(3000);
+
+const ANSWER: Answer = Answer {
+    at: "/ok",
+    success: "true",
+    reason: "/error",
+    meanings: &[
+        ("account_inactive", Class::Credentials),
+        ("invalid_auth", Class::Credentials),
+        ("missing_scope", Class::Credentials),
+        ("not_authed", Class::Credentials),
+        ("token_expired", Class::Credentials),
+        ("token_revoked", Class::Credentials),
+        ("message_limit_exceeded", Class::Throttled),
+        ("rate_limited", Class::Throttled),
+        ("ratelimited", Class::Throttled),
+        ("fatal_error", Class::Ambiguous),
+        ("internal_error", Class::Transient),
+        ("request_timeout", Class::Transient),
+        ("service_unavailable", Class::Transient),
+    ],
+};
+
+impl Provider for Slack {
+    const NAME: &'static str = "slack";
+    const SUMMARY: &'static str = "Slack, by an incoming webhook or as a bot";
+    const EXAMPLE: &'static str = "\
+- name: slack
+  provider: slack
+  url: ${SLACK_WEBHOOK}
+- name: slack-bot
+  provider: slack
+  token: ${SLACK_TOKEN}
+  channel: C024BE91L
+";
+    const ORIGINS: &'static [&'static str] = &["https://slack.com"];
+    const LIMITS: &'static [Bound] = &[
+        Bound::text("title", &["/text"], TITLE),
+        Bound::text("text", &["/attachments/*/blocks/*/text/text"], TEXT),
+    ];
+
+    type Settings = Settings;
+
+    fn check(
+        settings: Settings,
+        overflow: Overflow,
+        at: &Pointer,
+        problems: &mut Diagnostics,
+    ) -> Option<Self> {
+        let Settings { url, token, channel, format } = settings;
+        let way = match (url, token, channel) {
+            (Some(url), None, None) => Way::Webhook(url),
+            (None, Some(token), Some(channel)) => Way::Bot { token, channel },
+            (Some(_), Some(_), _) => {
+                problems.value(&at.at("token"), "both `url` and `token` are set", "keep one of the two");
+                return None;
+            }
+            (Some(_), None, Some(_)) => {
+                let problem = "an incoming webhook writes to the channel that it was made for";
+                problems.value(&at.at("channel"), problem, "leave it out, or use a bot's `token` for `url`");
+                return None;
+            }
+            (None, Some(_), None) => {
+                problems.value(at, "`channel` is missing", "add the channel that the bot writes to");
+                return None;
+            }
+            (None, None, _) => {
+                let hint = "add `url`, that of an incoming webhook, or `token` and `channel`, a bot's";
+                problems.value(at, "there is neither `url` nor `token`", hint);
+                return None;
+            }
+        };
+        Some(Self { way, format, overflow })
+    }
+
+    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
+        let title = Text::default().titled(&notification.title);
+        let body = Text::of_body(&notification.body, self.format).linked(notification.link.as_deref());
+        let title = title.fit(&SLACK, self.overflow.limit(TITLE));
+        if body.is_blank() {
+            let text = Text::of(notification, Format::Plain).linked(notification.link.as_deref());
+            return Ok(vec![self.request(&text.fit(&SLACK, self.overflow.limit(TITLE)), Value::Null)]);
+        }
+        let parts = body.parts(self.format.of(&SLACK), TEXT, self.overflow);
+        let kind = if self.format == Format::Markdown { "mrkdwn" } else { "plain_text" };
+        let request = |part: String| {
+            let section = json!({ "type": "section", "text": { "type": kind, "text": part } });
+            let attachment = object([
+                ("color", notification.shown_color().to_string().into()),
+                ("blocks", json!([section])),
+            ]);
+            self.request(&title, json!([attachment]))
+        };
+        Ok(parts.into_iter().map(request).collect())
+    }
+
+    fn classify(&self, reply: &Reply) -> Option<Class> {
+        match self.way {
+            Way::Webhook(_) => classify_webhook(reply),
+            Way::Bot { .. } => ANSWER.classify(reply),
+        }
+    }
+}
+
+impl Slack {
+    fn request(&self, text: &str, attachments: Value) -> Request {
+        let (request, object) = match &self.way {
+            Way::Webhook(url) => (Request::new("POST", url.segments()), Object::default()),
+            Way::Bot { token, channel } => (
+                Request::new("POST", vec!["https://slack.com/api/chat.postMessage".into()])
+                    .header("authorization", token.bearer()),
+                Object::default().with("channel", channel.as_str()),
+            ),
+        };
+        object.with_text("text", text).with("attachments", attachments).into(request)
+    }
+}
+
+/// A webhook says `ok`, or why not, in text.
+fn classify_webhook(reply: &Reply) -> Option<Class> {
+    match (reply.status, reply.body.trim_ascii()) {
+        (200, b"ok") => Some(Class::Delivered),
+        (200, _) => Some(Class::Ambiguous),
+        (404, b"no_service" | b"no_active_hooks" | b"no_team") => Some(Class::Gone),
+        // The channel is archived, and could be brought back, but for the webhook this is the end.
+        (410, _) => Some(Class::Gone),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::tests::{fields, notification};
+    use crate::notification::{Body, Level};
+    use crate::provider::tests::{body, header, open, problems, request, requests};
+    use crate::request::Segment;
+
+    fn webhook() -> Value {
+        json!({ "url": { "$secret": "s/url" } })
+    }
+
+    fn bot() -> Value {
+        json!({ "token": { "$secret": "s/token" }, "channel": "C1" })
+    }
+
+    #[test]
+    fn a_message_is_a_title_and_a_section_in_colour() {
+        let down = notification(Level::Warn, "a *b* <c>", fields(&[("Service", "web & co"), ("n", "*x*")]));
+        let request = request(&open::<Slack>(webhook()), &down);
+        assert!(matches!(request.url.as_slice(), [Segment::Secret { .. }]));
+        assert_eq!(
+            body(&request),
+            "{\"text\":\"*a *\u{200b}b*\u{200b} &lt;c&gt;*\",\"attachments\":[{\"color\":\"#ffc400\",\"blocks\":[{\"type\":\"section\",\"text\":{\"type\":\"mrkdwn\",\"text\":\"*Service*: web &amp; co\\n*n*: *\u{200b}x*\u{200b}\"}}]}]}"
+        );
+    }
+
+    #[test]
+    fn a_bot_has_a_token_and_a_channel() {
+        let mut silent = notification(Level::Info, "t", Body::Text(String::new()));
+        silent.link = Some("https://x.example/".into());
+        let request = request(&open::<Slack>(bot()), &silent);
+        assert_eq!(request.url, [Segment::from("https://slack.com/api/chat.postMessage")]);
+        assert_eq!(header(&request, "authorization").unwrap()[0], Segment::from("Bearer "));
+        assert_eq!(body(&request), r#"{"channel":"C1","text":"t\n\n<https://x.example/>"}"#);
+    }
+
+    #[test]
+    fn plain_text_is_plain_text_for_slack_too() {
+        let mut settings = webhook();
+        settings["format"] = json!("plain");
+        let text = notification(Level::Info, "", Body::Text("*a* & <b>".into()));
+        let sent: Value = serde_json::from_str(&body(&request(&open::<Slack>(settings), &text))).unwrap();
+        let section = json!({ "type": "plain_text", "text": "*a* & <b>" });
+        assert_eq!(sent["attachments"][0]["blocks"][0]["text"], section);
+        assert_eq!(sent.get("text"), None);
+    }
+
+    #[test]
+    fn long_text_is_several_messages() {
+        let long = notification(Level::Info, "t", Body::Text("word ".repeat(1000)));
+        let sent = requests(&open::<Slack>(webhook()), &long);
+        assert_eq!(sent.len(), 2);
+        assert!(body(&sent[1]).contains("2/2\\nword"));
+    }
+
+    #[test]
+    fn one_of_the_two_ways_is_chosen() {
+        let with = |more: Value| {
+            let mut settings = webhook();
+            settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            problems::<Slack>(settings)
+        };
+        assert!(with(bot())[0].starts_with("/token: both"));
+        assert!(with(json!({ "channel": "C1" }))[0].starts_with("/channel: an incoming webhook"));
+        assert!(problems::<Slack>(json!({}))[0].starts_with(": there is neither"));
+        assert!(problems::<Slack>(json!({ "token": { "$secret": "t" } }))[0].starts_with(": `channel`"));
+    }
+
+    #[test]
+    fn what_slack_says_in_its_body_counts() {
+        let classify = |settings, status, body: &str| {
+            let reply = Reply { status, headers: vec![], body: body.into() };
+            Provider::classify(&open::<Slack>(settings), &reply)
+        };
+        for (status, body, class) in [
+            (200, "ok", Some(Class::Delivered)),
+            (200, "<html>", Some(Class::Ambiguous)),
+            (404, "no_service", Some(Class::Gone)),
+            (404, "channel_not_found", None),
+            (500, "rollup_error", None),
+        ] {
+            assert_eq!(classify(webhook(), status, body), class, "{body}");
+        }
+        for (body, class) in [
+            (r#"{"ok":true}"#, Class::Delivered),
+            (r#"{"ok":false,"error":"invalid_auth"}"#, Class::Credentials),
+            (r#"{"ok":false,"error":"ratelimited"}"#, Class::Throttled),
+            (r#"{"ok":false,"error":"channel_not_found"}"#, Class::Permanent),
+        ] {
+            assert_eq!(classify(bot(), 200, body), Some(class), "{body}");
+        }
+    }
+}

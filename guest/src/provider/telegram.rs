@@ -1,0 +1,203 @@
+//! Telegram, as a bot: <https://core.telegram.org/bots/api#sendmessage>.
+//!
+//! A text has 1 to 4096 characters "after entities parsing"; it is held to that before, as it is sent, and in
+//! UTF-16 code units, in which Telegram counts the places of its entities: so it is never too long, whatever is
+//! counted. Text is HTML of few tags (<https://core.telegram.org/bots/api#html-style>); `format: plain` sends
+//! it without any.
+//!
+//! Telegram says that a message is wrong with status 400, and how long to wait in the body
+//! (<https://core.telegram.org/bots/api#responseparameters>). It has no idempotency key.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::diagnostic::{Diagnostics, Pointer};
+use crate::hint::{self, Unit};
+use crate::limit::{Bound, Limit, Overflow};
+use crate::markup::Text;
+use crate::markup::dialect::TELEGRAM;
+use crate::notification::{Format, Level, Notification};
+use crate::outcome::{Class, Reply};
+use crate::payload::Object;
+use crate::provider::{Occasion, Provider};
+use crate::request::{Escape, Request, Segment};
+use crate::settings::{BaseUrl, PerLevel, Secret};
+
+/// What a target's own settings are.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The bot's token, as @BotFather gave it.
+    token: Secret,
+    /// Where the bot writes: the id of a chat, or `@name` of a public channel or group.
+    chat: Chat,
+    /// The id of the topic to write in, in a group that has topics.
+    topic: Option<u64>,
+    /// How running text is read: as markdown, unless this says plain.
+    #[serde(default)]
+    format: Format,
+    /// Whether messages come without a sound, for all levels or by level; of others: trace and debug do.
+    silent: Option<PerLevel<bool>>,
+    /// Whether the first link of a message is shown with a preview: not, unless this says so.
+    #[serde(default)]
+    preview: bool,
+    /// The URL of a Bot API server of your own.
+    url: Option<BaseUrl>,
+}
+
+/// A chat.
+#[derive(Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Chat {
+    Id(i64),
+    Name(#[schemars(length(min = 1))] String),
+}
+
+/// A chat that a bot writes to.
+pub struct Telegram {
+    url: Vec<Segment>,
+    chat: Value,
+    topic: Value,
+    format: Format,
+    silent: PerLevel<bool>,
+    preview: bool,
+    overflow: Overflow,
+}
+
+const TEXT: Limit = Limit::utf16(4096);
+
+const ANSWER: Answer = Answer { at: "/ok", success: "true", reason: "/error_code", meanings: &[] };
+
+impl Provider for Telegram {
+    const NAME: &'static str = "telegram";
+    const SUMMARY: &'static str = "Telegram, as a bot";
+    const EXAMPLE: &'static str = "\
+- name: telegram
+  provider: telegram
+  token: ${TELEGRAM_TOKEN}
+  chat: -1001234567890
+";
+    const ORIGINS: &'static [&'static str] = &["https://api.telegram.org"];
+    const LIMITS: &'static [Bound] = &[Bound::text("text", &["/text"], TEXT)];
+
+    type Settings = Settings;
+
+    fn check(settings: Settings, overflow: Overflow, _: &Pointer, _: &mut Diagnostics) -> Option<Self> {
+        let mut url = match &settings.url {
+            Some(url) => url.join("bot"),
+            None => vec!["https://api.telegram.org/bot".into()],
+        };
+        // A token has a `:`, which everybody sends as it is.
+        url.push(settings.token.segment(Escape::Verbatim));
+        url.push("/sendMessage".into());
+        let defaults = PerLevel::from_fn(|level| level <= Level::Debug);
+        Some(Self {
+            url,
+            chat: json!(settings.chat),
+            topic: json!(settings.topic),
+            format: settings.format,
+            silent: settings.silent.map_or(defaults.clone(), |silent| silent.over(&defaults)),
+            preview: settings.preview,
+            overflow,
+        })
+    }
+
+    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
+        let text = Text::of(notification, self.format);
+        let text = text.titled(&notification.title).linked(notification.link.as_deref());
+        let is_html = self.format == Format::Markdown;
+        let request = |part: String| {
+            let message = Object::default()
+                .with("chat_id", self.chat.clone())
+                .with("message_thread_id", self.topic.clone())
+                .with("text", part)
+                .with_text("parse_mode", if is_html { "HTML" } else { "" })
+                .with("disable_notification", self.silent.get(notification.level))
+                .with("link_preview_options", json!({ "is_disabled": !self.preview }));
+            message.into(Request::new("POST", self.url.clone()))
+        };
+        let parts = text.parts(self.format.of(&TELEGRAM), TEXT, self.overflow);
+        Ok(parts.into_iter().map(request).collect())
+    }
+
+    /// 403: the bot was blocked or thrown out; a 404 is what a token gets that is none.
+    fn classify(&self, reply: &Reply) -> Option<Class> {
+        match reply.status {
+            403 => Some(Class::Permanent),
+            404 => Some(Class::Credentials),
+            _ => ANSWER.classify(reply),
+        }
+    }
+
+    fn hint(&self, reply: &Reply) -> Option<u64> {
+        hint::in_json(reply, "/parameters/retry_after", Unit::Seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::Body;
+    use crate::notification::tests::{items, notification};
+    use crate::provider::tests::{body, open, problems, request, requests};
+
+    fn with(more: &Value) -> Value {
+        let mut settings = json!({ "token": { "$secret": "t/token" }, "chat": -100 });
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        settings
+    }
+
+    #[test]
+    fn a_message_is_html_and_the_token_is_in_the_path() {
+        let mut renewed = notification(Level::Info, "Renewed <all>", items(&["a & b"]));
+        renewed.link = Some("https://x.example/".into());
+        let request = request(&open::<Telegram>(with(&json!({ "topic": 7 }))), &renewed);
+        let token = Segment::Secret { name: "t/token".into(), escape: Escape::Verbatim };
+        assert_eq!(request.url, ["https://api.telegram.org/bot".into(), token, "/sendMessage".into()]);
+        assert_eq!(
+            body(&request),
+            r#"{"chat_id":-100,"message_thread_id":7,"text":"<b>Renewed &lt;all&gt;</b>\n\n• a &amp; b\n\n<a href=\"https://x.example/\">https://x.example/</a>","parse_mode":"HTML","disable_notification":false,"link_preview_options":{"is_disabled":true}}"#
+        );
+    }
+
+    #[test]
+    fn plain_text_has_no_mode_and_a_channel_has_a_name() {
+        let settings = json!({ "chat": "@ops", "format": "plain", "silent": true, "preview": true, "url": "https://bots.example/" });
+        assert_eq!(problems::<Telegram>(with(&settings)), [""; 0]);
+        let text = notification(Level::Error, "t", Body::Text("*a* <b>".into()));
+        let request = request(&open::<Telegram>(with(&settings)), &text);
+        assert_eq!(request.url[0], Segment::from("https://bots.example/bot"));
+        assert_eq!(
+            body(&request),
+            r#"{"chat_id":"@ops","text":"t\n\n*a* <b>","disable_notification":true,"link_preview_options":{"is_disabled":false}}"#
+        );
+        assert_eq!(problems::<Telegram>(with(&json!({ "chat": true }))).len(), 1);
+    }
+
+    #[test]
+    fn long_text_is_split_at_telegrams_limit() {
+        let long = notification(Level::Info, "t", Body::Text("<&> ".repeat(1000)));
+        let sent = requests(&open::<Telegram>(with(&json!({}))), &long);
+        assert_eq!(sent.len(), 4, "an entity is four or five characters long");
+    }
+
+    #[test]
+    fn what_a_reply_means() {
+        let target = open::<Telegram>(with(&json!({})));
+        let reply = |status, body: &str| Reply { status, headers: vec![], body: body.into() };
+        for (status, body, class) in [
+            (200, r#"{"ok":true,"result":{}}"#, Some(Class::Delivered)),
+            (200, "<html>", Some(Class::Ambiguous)),
+            (400, r#"{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}"#, None),
+            (401, r#"{"ok":false,"error_code":401}"#, None),
+            (403, r#"{"ok":false,"description":"Forbidden: bot was blocked"}"#, Some(Class::Permanent)),
+            (404, r#"{"ok":false,"description":"Not Found"}"#, Some(Class::Credentials)),
+        ] {
+            assert_eq!(Provider::classify(&target, &reply(status, body)), class, "{body}");
+        }
+        let slow = reply(429, r#"{"ok":false,"parameters":{"retry_after":3}}"#);
+        assert_eq!(Provider::hint(&target, &slow), Some(3_000));
+    }
+}

@@ -46,9 +46,10 @@ mod tests {
 
     use super::*;
     use crate::request::Atom;
+    use crate::settings::declare::Setting as _;
 
     fn read(token: bool, user: Option<&str>, password: bool) -> (Option<Vec<Segment>>, Vec<String>) {
-        let secret = |name| serde_json::from_value(json!({ "$secret": name })).unwrap();
+        let secret = |name| Secret::read(&json!({ "$secret": name })).unwrap();
         let (token, password) = (token.then(|| secret("token")), password.then(|| secret("password")));
         let mut problems = Diagnostics::default();
         let value = value(token.as_ref(), user, password.as_ref(), &Pointer::default(), &mut problems);

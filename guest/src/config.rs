@@ -4,8 +4,6 @@
 //! differ in one thing: there a target without a name has its provider's. Finds everything that is wrong
 //! before it gives up. Refuses to know where the text came from, and what a secret is.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Pointer, did_you_mean};
@@ -18,6 +16,7 @@ use crate::outcome::{Class, Outcome};
 use crate::policy::{Policy, RetrySettings};
 use crate::provider::{self, Entry, Service};
 use crate::schema;
+use crate::settings::declare::{Setting, Within, settings};
 
 /// How long a request may take where the configuration says nothing, in milliseconds.
 pub const DEFAULT_TIMEOUT_MS: u64 = 10_000;
@@ -57,31 +56,28 @@ struct Form<'a> {
     policy: &'a Policy,
 }
 
-/// What every target has, whatever its provider.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Common {
-    /// What the target is called; unique.
-    #[schemars(length(min = 1, max = 100))]
-    name: String,
-    /// The kind of service.
-    #[expect(dead_code, reason = "read before the rest, to find the schema of the rest")]
-    provider: String,
-    /// Which notifications it gets, of those that name no targets.
-    #[serde(default)]
-    filter: Filter,
-    /// How failed deliveries are tried again.
-    #[serde(default)]
-    retry: RetrySettings,
-    /// How long a request may take, from resolving the name to the last byte of the reply: 10s.
-    timeout: Option<DurationMs>,
-    /// How many of its deliveries may be under way at once: 4. 1 sends them one after another.
-    #[schemars(range(min = 1, max = 1000))]
-    concurrency: Option<u32>,
-    /// What becomes of a text that is longer than the service takes: split (several messages, numbered),
-    /// truncate (it ends in `…`) or upstream (it is sent as it is, and the service decides). Each provider has
-    /// its own default.
-    overflow: Option<Overflow>,
+settings! {
+    /// What every target has, whatever its provider.
+    #[expect(dead_code, reason = "`provider` is read before the rest, to find the schema of the rest")]
+    struct Common {
+        /// What the target is called; unique.
+        #[length(1, 100)]
+        name: String,
+        /// The kind of service.
+        provider: String,
+        /// Which notifications it gets, of those that name no targets.
+        filter: Filter = Filter::default(),
+        /// How failed deliveries are tried again.
+        retry: RetrySettings = RetrySettings::default(),
+        /// How long a request may take, from resolving the name to the last byte of the reply: 10s.
+        timeout: Option<DurationMs>,
+        /// How many of its deliveries may be under way at once: 4. 1 sends them one after another.
+        concurrency: Option<Within<1, 1000>>,
+        /// What becomes of a text that is longer than the service takes: split (several messages, numbered),
+        /// truncate (it ends in `…`) or upstream (it is sent as it is, and the service decides). Each provider has
+        /// its own default.
+        overflow: Option<Overflow>,
+    }
 }
 
 impl Config {
@@ -152,7 +148,7 @@ impl Config {
 /// The schema of a whole target of a provider: what every target has, and the provider's own settings.
 #[must_use]
 pub fn target_schema(entry: &Entry) -> Value {
-    let mut common = schema::of::<Common>();
+    let mut common = Common::schema();
     let own = (entry.schema)();
     for member in ["properties", "required"] {
         match (common.get_mut(member), own.get(member)) {
@@ -218,16 +214,13 @@ impl Target {
         at: &Pointer,
         problems: &mut Diagnostics,
     ) -> Option<Self> {
-        let of_all = schema::of::<Common>();
+        let of_all = Common::schema();
         let is_common = |name: &str| of_all.pointer("/properties").is_some_and(|all| all.get(name).is_some());
         let (common, own): (Map<_, _>, Map<_, _>) =
             settings.into_iter().partition(|(name, _)| is_common(name));
-        let common: Common = match serde_json::from_value(Value::Object(common)) {
-            Ok(common) => common,
-            Err(error) => {
-                problems.value(at, error.to_string(), "");
-                return None;
-            }
+        let Some(common) = Common::read(&Value::Object(common)) else {
+            problems.value(at, schema::MISFIT, "");
+            return None;
         };
         let policy = match policy.with(&common.retry) {
             Ok(policy) => policy,
@@ -241,7 +234,8 @@ impl Target {
             problems.value(&at.at("timeout"), "this timeout is out of range", "allowed is from 1ms to 5m");
         }
         let service = (entry.open)(Value::Object(own), common.overflow, at, problems)?;
-        let concurrency = common.concurrency.unwrap_or(DEFAULT_CONCURRENCY);
+        let concurrency =
+            common.concurrency.and_then(|most| u32::try_from(most.0).ok()).unwrap_or(DEFAULT_CONCURRENCY);
         Some(Self { name: common.name, filter: common.filter, policy, timeout, concurrency, service })
     }
 
@@ -295,16 +289,13 @@ fn read_policy(
 ) -> Policy {
     let Some(settings) = settings.filter(|settings| !settings.is_null()) else { return default.clone() };
     let before = problems.len();
-    schema::check(&schema::of::<RetrySettings>(), settings, at, problems);
+    schema::check(&RetrySettings::schema(), settings, at, problems);
     if problems.len() > before {
         return default.clone();
     }
-    let settings: RetrySettings = match serde_json::from_value(settings.clone()) {
-        Ok(settings) => settings,
-        Err(error) => {
-            problems.value(at, error.to_string(), "");
-            return default.clone();
-        }
+    let Some(settings) = RetrySettings::read(settings) else {
+        problems.value(at, schema::MISFIT, "");
+        return default.clone();
     };
     default.with(&settings).unwrap_or_else(|wrong| {
         problems.value(&at.at(wrong.key), wrong.problem, wrong.hint);

@@ -1,8 +1,8 @@
 //! Lengths of time in configurations: `500ms`, `10s`, `1m 30s`.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de};
-use std::borrow::Cow;
+use serde_json::{Value, json};
+
+use crate::settings::declare::Setting;
 
 /// A length of time in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,24 +23,13 @@ impl DurationMs {
     }
 }
 
-impl<'de> Deserialize<'de> for DurationMs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is no length of time")))
-    }
-}
-
-impl JsonSchema for DurationMs {
-    fn schema_name() -> Cow<'static, str> {
-        "Duration".into()
+impl Setting for DurationMs {
+    fn schema() -> Value {
+        json!({ "type": "string", "format": "duration", "examples": ["500ms", "10s", "5m"] })
     }
 
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "duration", "examples": ["500ms", "10s", "5m"] })
+    fn read(value: &Value) -> Option<Self> {
+        Self::parse(value.as_str()?)
     }
 }
 

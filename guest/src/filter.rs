@@ -1,36 +1,32 @@
 //! Where a notification goes: by name, or by each target's minimum level and tags.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
 use crate::diagnostic::did_you_mean;
 use crate::notification::{Level, Notification};
+use crate::settings::declare::settings;
 
-/// Which notifications a target wants, of those that name no targets. Every condition must hold; without
-/// any, it wants all.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Filter {
-    /// Nothing less serious than this.
-    pub level: Option<Level>,
-    /// Which tags a notification must have, or must not.
-    #[serde(default)]
-    pub tags: TagFilter,
+settings! {
+    /// Which notifications a target wants, of those that name no targets. Every condition must hold; without
+    /// any, it wants all.
+    #[derive(Clone, Debug, Default)]
+    pub struct Filter {
+        /// Nothing less serious than this.
+        pub level: Option<Level>,
+        /// Which tags a notification must have, or must not.
+        pub tags: TagFilter = TagFilter::default(),
+    }
 }
 
-/// Which tags a notification must have, or must not. Tags are compared letter by letter.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TagFilter {
-    /// At least one of these.
-    #[serde(default)]
-    pub any: Vec<String>,
-    /// Every one of these.
-    #[serde(default)]
-    pub all: Vec<String>,
-    /// None of these.
-    #[serde(default)]
-    pub none: Vec<String>,
+settings! {
+    /// Which tags a notification must have, or must not. Tags are compared letter by letter.
+    #[derive(Clone, Debug, Default)]
+    pub struct TagFilter {
+        /// At least one of these.
+        pub any: Vec<String>,
+        /// Every one of these.
+        pub all: Vec<String>,
+        /// None of these.
+        pub none: Vec<String>,
+    }
 }
 
 /// What becomes of a notification at one target.
@@ -114,7 +110,7 @@ mod tests {
     use crate::notification::tests::notification;
 
     fn filter(json: &str) -> Filter {
-        serde_json::from_str(json).unwrap()
+        crate::settings::declare::Setting::read(&serde_json::from_str(json).unwrap()).unwrap()
     }
 
     fn tagged(level: Level, tags: &[&str]) -> Notification {

@@ -5,9 +5,9 @@
 //! between grapheme clusters (Unicode Standard Annex 29), so that no character that a reader sees as one is
 //! torn apart.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
 use unicode_segmentation::UnicodeSegmentation as _;
+
+use crate::settings::declare::choices;
 
 /// What a text ends in where the rest is left out.
 pub const ELLIPSIS: char = '…';
@@ -35,16 +35,17 @@ pub struct Limit {
     pub unit: Unit,
 }
 
-/// What becomes of a text that is longer than its service takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Overflow {
-    /// It is sent as several messages, numbered and in order.
-    Split,
-    /// It is cut off, and ends in `…`.
-    Truncate,
-    /// It is sent as it is: the service decides.
-    Upstream,
+choices! {
+    /// What becomes of a text that is longer than its service takes.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Overflow {
+        /// It is sent as several messages, numbered and in order.
+        Split = "split",
+        /// It is cut off, and ends in `…`.
+        Truncate = "truncate",
+        /// It is sent as it is: the service decides.
+        Upstream = "upstream",
+    }
 }
 
 /// One limit of a service, as a person reads it and as a test finds it in a request.

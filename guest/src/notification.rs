@@ -4,17 +4,16 @@
 //! GoDoxy's `internal/notif` (its `body.go`), so that a message looks the same after a move: `#### name` and
 //! `* item` in markdown, `name: value` in plain text.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::color::Color;
 use crate::markup::Text;
 use crate::markup::dialect::{COMMONMARK, Dialect, PLAIN};
+use crate::settings::declare::{Setting, choices, one_of};
 
 /// How serious a notification is, least serious first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Finer than debugging.
     Trace,
@@ -73,15 +72,15 @@ pub struct Notification {
     pub link: Option<String>,
 }
 
-/// How a target writes what a notification says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// Running text is read as CommonMark, and everything is written in the service's own dialect.
-    #[default]
-    Markdown,
-    /// Everything is plain text: nothing is read as markup, and none is written.
-    Plain,
+choices! {
+    /// How a target writes what a notification says.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Format {
+        /// Running text is read as CommonMark, and everything is written in the service's own dialect.
+        Markdown = "markdown",
+        /// Everything is plain text: nothing is read as markup, and none is written.
+        Plain = "plain",
+    }
 }
 
 // === impl Level ===
@@ -127,6 +126,17 @@ impl Level {
             Self::Warn => Color::YELLOW,
             Self::Error | Self::Fatal => Color::RED,
         }
+    }
+}
+
+impl Setting for Level {
+    fn schema() -> Value {
+        one_of(&Self::ALL.map(Self::name))
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        let name = value.as_str()?;
+        Self::ALL.into_iter().find(|level| level.name() == name)
     }
 }
 

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     fn secret() -> Secret {
-        serde_json::from_value(json!({ "$secret": "s" })).unwrap()
+        crate::settings::declare::Setting::read(&json!({ "$secret": "s" })).unwrap()
     }
 
     #[test]

@@ -3,16 +3,14 @@
 //! Knows what settings mean and which cannot hold together; refuses to know what they are used for. The
 //! numbers are those that GoDoxy documents for its dispatcher; each can be set for all targets and for one.
 
-use std::borrow::Cow;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, de};
+use serde_json::{Value, json};
 
 use crate::backoff::{Backoff, Jitter};
 use crate::duration::DurationMs;
 use crate::hint;
 use crate::notification::Level;
 use crate::settings::PerLevel;
+use crate::settings::declare::{Setting, choices, settings};
 
 /// The policy of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,60 +33,55 @@ pub struct Policy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limit(u32);
 
-/// How failed deliveries are tried again. What is absent is as for all targets, or as documented.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RetrySettings {
-    /// brief, the limits below; or persistent, which has none: everything is tried until `max_age`.
-    preset: Option<Preset>,
-    /// The delay before the first retry: 1s.
-    interval: Option<DurationMs>,
-    /// By how much each delay is longer than the one before: 2.
-    #[schemars(range(min = 1.0, max = 100.0))]
-    multiplier: Option<f64>,
-    /// No delay is longer, before jitter: 5m.
-    max_delay: Option<DurationMs>,
-    /// The width of the band that delays are drawn from, as a fraction of the delay: 0.2, which is 10 % to
-    /// either side. Or full: from a tenth of the delay (at most 30s) to the whole.
-    jitter: Option<JitterSetting>,
-    /// How many retries a notification of each level gets from an endpoint that works: fatal 10, error 3,
-    /// warn 2, info 1, debug 0, trace 0. Or unlimited, until `max_age`.
-    limits: Option<PerLevel<Limit>>,
-    /// How long after it was handed in a delivery is given up at the latest: 24h.
-    max_age: Option<DurationMs>,
-    /// Whether deliveries wait, without a retry being counted, while their endpoint does not work or does not
-    /// accept the credentials: true.
-    park: Option<bool>,
-    /// Whether a delivery is tried again that may have arrived already, because the connection broke after it
-    /// was sent: true. Services that know a repeat by its id get it either way.
-    retry_ambiguous: Option<bool>,
-    /// No receiver that asks to be left alone is left alone for longer: 1h.
-    max_hint: Option<DurationMs>,
+settings! {
+    /// How failed deliveries are tried again. What is absent is as for all targets, or as documented.
+    #[derive(Clone, Debug, Default)]
+    pub struct RetrySettings {
+        /// brief, the limits below; or persistent, which has none: everything is tried until `max_age`.
+        preset: Option<Preset>,
+        /// The delay before the first retry: 1s.
+        interval: Option<DurationMs>,
+        /// By how much each delay is longer than the one before: 2.
+        multiplier: Option<Multiplier>,
+        /// No delay is longer, before jitter: 5m.
+        max_delay: Option<DurationMs>,
+        /// The width of the band that delays are drawn from, as a fraction of the delay: 0.2, which is 10 % to
+        /// either side. Or full: from a tenth of the delay (at most 30s) to the whole.
+        jitter: Option<JitterSetting>,
+        /// How many retries a notification of each level gets from an endpoint that works: fatal 10, error 3,
+        /// warn 2, info 1, debug 0, trace 0. Or unlimited, until `max_age`.
+        limits: Option<PerLevel<Limit>>,
+        /// How long after it was handed in a delivery is given up at the latest: 24h.
+        max_age: Option<DurationMs>,
+        /// Whether deliveries wait, without a retry being counted, while their endpoint does not work or does not
+        /// accept the credentials: true.
+        park: Option<bool>,
+        /// Whether a delivery is tried again that may have arrived already, because the connection broke after it
+        /// was sent: true. Services that know a repeat by its id get it either way.
+        retry_ambiguous: Option<bool>,
+        /// No receiver that asks to be left alone is left alone for longer: 1h.
+        max_hint: Option<DurationMs>,
+    }
 }
 
-/// Limits by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Preset {
-    /// The documented limits.
-    Brief,
-    /// No limits.
-    Persistent,
+choices! {
+    /// Limits by name.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Preset {
+        /// The documented limits.
+        Brief = "brief",
+        /// No limits.
+        Persistent = "persistent",
+    }
 }
+
+/// By how much each delay is longer than the one before, in thousandths.
+#[derive(Clone, Copy, Debug)]
+struct Multiplier(u32);
 
 /// A fraction, or a word.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged)]
-enum JitterSetting {
-    Fraction(f64),
-    Full(Full),
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Full {
-    Full,
-}
+#[derive(Clone, Copy, Debug)]
+struct JitterSetting(Jitter);
 
 /// Retry settings that cannot hold together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,12 +129,11 @@ impl Policy {
         let below = settings.preset.map_or_else(|| self.limits.clone(), Preset::limits);
         let backoff = Backoff {
             interval: settings.interval.map_or(self.backoff.interval, |duration| duration.0),
-            multiplier_milli: settings.multiplier.map_or(self.backoff.multiplier_milli, thousandths),
+            multiplier_milli: settings
+                .multiplier
+                .map_or(self.backoff.multiplier_milli, |multiplier| multiplier.0),
             max_delay: settings.max_delay.map_or(self.backoff.max_delay, |duration| duration.0),
-            jitter: settings.jitter.map_or(self.backoff.jitter, |jitter| match jitter {
-                JitterSetting::Fraction(fraction) => Jitter::Proportional(thousandths(fraction)),
-                JitterSetting::Full(Full::Full) => Jitter::Full,
-            }),
+            jitter: settings.jitter.map_or(self.backoff.jitter, |jitter| jitter.0),
         };
         let policy = Self {
             backoff,
@@ -219,53 +211,45 @@ impl std::fmt::Display for Limit {
     }
 }
 
-impl<'de> Deserialize<'de> for Limit {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Number(u32),
-            Word(String),
-        }
-        match Either::deserialize(deserializer)? {
-            Either::Number(number) => Ok(Self(number)),
-            Either::Word(word) if word == "unlimited" => Ok(Self::UNLIMITED),
-            Either::Word(word) => Err(de::Error::custom(format!("`{word}` is no number of retries"))),
-        }
-    }
-}
-
-impl JsonSchema for Limit {
-    fn schema_name() -> Cow<'static, str> {
-        "Limit".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
+impl Setting for Limit {
+    fn schema() -> Value {
+        json!({ "anyOf": [
             { "type": "integer", "minimum": 0, "maximum": MOST_RETRIES },
             { "type": "string", "enum": ["unlimited"] },
         ] })
     }
+
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(word) => (word == "unlimited").then_some(Self::UNLIMITED),
+            other => other.as_u64().and_then(|number| u32::try_from(number).ok()).map(Self),
+        }
+    }
 }
 
-impl JsonSchema for JitterSetting {
-    fn schema_name() -> Cow<'static, str> {
-        "Jitter".into()
+impl Setting for Multiplier {
+    fn schema() -> Value {
+        json!({ "type": "number", "minimum": 1.0, "maximum": 100.0 })
     }
 
-    fn inline_schema() -> bool {
-        true
+    fn read(value: &Value) -> Option<Self> {
+        value.as_f64().map(thousandths).map(Self)
     }
+}
 
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
+impl Setting for JitterSetting {
+    fn schema() -> Value {
+        json!({ "anyOf": [
             { "type": "number", "minimum": 0.0, "maximum": 1.0 },
             { "type": "string", "enum": ["full"] },
         ] })
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(word) => (word == "full").then_some(Self(Jitter::Full)),
+            other => other.as_f64().map(|fraction| Self(Jitter::Proportional(thousandths(fraction)))),
+        }
     }
 }
 
@@ -280,7 +264,7 @@ mod tests {
     use super::*;
 
     fn with(json: &str) -> Result<Policy, Contradiction> {
-        Policy::default().with(&serde_json::from_str(json).unwrap())
+        Policy::default().with(&RetrySettings::read(&serde_json::from_str(json).unwrap()).unwrap())
     }
 
     fn limits(policy: &Policy) -> [u32; 6] {
@@ -306,7 +290,7 @@ mod tests {
     fn a_preset_goes_under_the_limits_beside_it_and_over_those_of_all() {
         let all = with(r#"{"preset":"persistent","limits":{"debug":1}}"#).unwrap();
         assert_eq!(limits(&all), [u32::MAX, 1, u32::MAX, u32::MAX, u32::MAX, u32::MAX]);
-        let one = all.with(&serde_json::from_str(r#"{"preset":"brief"}"#).unwrap()).unwrap();
+        let one = all.with(&RetrySettings::read(&json!({ "preset": "brief" })).unwrap()).unwrap();
         assert_eq!(limits(&one), [0, 0, 1, 2, 3, 10]);
         let unlimited = with(r#"{"limits":"unlimited"}"#).unwrap();
         assert!(unlimited.limits.get(Level::Trace).allows(u32::MAX));

@@ -3,10 +3,6 @@
 //! To add one: write `provider/NAME.rs` after the example of a short one ([`gotify`]), and add it to
 //! [`ALL`]. Nothing else changes, in this crate or in any host.
 
-use schemars::JsonSchema;
-use serde::Deserialize as _;
-use serde::de::DeserializeOwned;
-use serde::de::value::MapDeserializer;
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -15,6 +11,7 @@ use crate::notification::Notification;
 use crate::outcome::{Class, Reply};
 use crate::request::Request;
 use crate::schema;
+use crate::settings::declare::Setting;
 
 pub mod discord;
 #[cfg(test)]
@@ -59,7 +56,7 @@ pub trait Provider: Sized + 'static {
 
     /// What a target's own settings are. Doc comments become the documentation; the value
     /// of a [`crate::settings::Secret`] or [`crate::settings::SecretUrl`] never enters the guest.
-    type Settings: DeserializeOwned + JsonSchema;
+    type Settings: Setting;
 
     /// Makes settings that fit their schema into a target, or adds what is wrong with them. `overflow` is the
     /// target's, or else [`Provider::OVERFLOW`]; `at` is where the settings stand.
@@ -182,17 +179,11 @@ impl Entry {
             origins: P::ORIGINS,
             limits: P::LIMITS,
             overflow: P::OVERFLOW,
-            schema: schema::of::<P::Settings>,
+            schema: P::Settings::schema,
             open: |settings, overflow, at, problems| {
-                // From a mapping and nothing else, so that no code is made for lists.
-                let Value::Object(settings) = settings else { return None };
-                let settings = MapDeserializer::<_, serde_json::Error>::new(settings.into_iter());
-                let settings = match P::Settings::deserialize(settings) {
-                    Ok(settings) => settings,
-                    Err(error) => {
-                        problems.value(at, error.to_string(), "");
-                        return None;
-                    }
+                let Some(settings) = P::Settings::read(&settings) else {
+                    problems.value(at, schema::MISFIT, "");
+                    return None;
                 };
                 let overflow = overflow.unwrap_or(P::OVERFLOW);
                 P::check(settings, overflow, at, problems).map(|target| Box::new(target) as Box<dyn Service>)
@@ -213,7 +204,7 @@ pub(crate) mod tests {
     /// A target of a provider, from its settings in JSON.
     pub(crate) fn open<P: Provider>(settings: Value) -> P {
         let mut problems = Diagnostics::default();
-        let settings = serde_json::from_value(settings).expect("the settings fit");
+        let settings = P::Settings::read(&settings).expect("the settings fit");
         P::check(settings, P::OVERFLOW, &Pointer::default(), &mut problems)
             .unwrap_or_else(|| panic!("refused: {:?}", problems.into_vec()))
     }
@@ -221,9 +212,9 @@ pub(crate) mod tests {
     /// What is wrong with settings in JSON: `path: problem (hint)`.
     pub(crate) fn problems<P: Provider>(settings: Value) -> Vec<String> {
         let (root, mut problems) = (Pointer::default(), Diagnostics::default());
-        schema::check(&schema::of::<P::Settings>(), &settings, &root, &mut problems);
+        schema::check(&P::Settings::schema(), &settings, &root, &mut problems);
         if problems.is_empty() {
-            let settings = serde_json::from_value(settings).expect("what fits the schema is read");
+            let settings = P::Settings::read(&settings).expect("what fits the schema is read");
             let target = P::check(settings, P::OVERFLOW, &root, &mut problems);
             assert_eq!(target.is_some(), problems.is_empty(), "a target, or what is wrong");
         }

@@ -4,35 +4,14 @@
 //! the nearest known name, the allowed values, the range. It never quotes a value where the schema says
 //! that it is a secret.
 
-use schemars::generate::{SchemaGenerator, SchemaSettings};
-use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer, did_you_mean};
 use crate::duration::DurationMs;
 use crate::settings::{BaseUrl, REFERENCE};
 
-/// The schema of a type, with everything in place and nothing referred to.
-#[must_use]
-pub fn of<T: JsonSchema>() -> Value {
-    let mut generator = generator();
-    let schema = T::json_schema(&mut generator);
-    finished(schema, &T::schema_name())
-}
-
-fn generator() -> SchemaGenerator {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
-    settings.into_generator()
-}
-
-/// What is the same for every type, and compiled once.
-fn finished(mut schema: Schema, title: &str) -> Value {
-    schema.insert("title".to_owned(), title.into());
-    schema.to_value()
-}
+/// What is said where a value fits its schema and cannot be read, which no schema of this crate lets happen.
+pub const MISFIT: &str = "this does not fit its schema";
 
 /// Adds everything that is wrong with a value.
 pub fn check(schema: &Value, value: &Value, at: &Pointer, problems: &mut Diagnostics) {
@@ -396,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_duration_needs_a_unit() {
-        let schema = of::<DurationMs>();
+        let schema = <DurationMs as crate::settings::declare::Setting>::schema();
         assert!(problems(&schema, &json!(5))[0].contains("write it with a unit"));
         assert!(problems(&schema, &json!("5"))[0].contains("write it with a unit"));
     }

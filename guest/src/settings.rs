@@ -3,16 +3,15 @@
 //! Each knows its JSON Schema, so that a provider's settings are one `struct` with doc comments: what it
 //! accepts, what the schema says and what the documentation shows cannot drift apart.
 
-use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::notification::Level;
 use crate::request::{Atom, Escape, Segment};
+use declare::Setting;
+
+pub mod declare;
 
 /// The member of the object that stands in a secret's place.
 pub const REFERENCE: &str = "$secret";
@@ -31,7 +30,7 @@ pub struct BaseUrl(String);
 pub struct SecretUrl(Secret);
 
 /// A value for each level.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PerLevel<T>([Option<T>; 6]);
 
 // === impl Secret ===
@@ -62,31 +61,15 @@ impl Secret {
     }
 }
 
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Reference {
-            #[serde(rename = "$secret")]
-            name: String,
-        }
-        Reference::deserialize(deserializer)
-            .map(|reference| Self(reference.name))
-            .map_err(|_| de::Error::custom("a secret's value must not enter the guest"))
-    }
-}
-
-impl JsonSchema for Secret {
-    fn schema_name() -> Cow<'static, str> {
-        "Secret".into()
+/// The value itself must not enter the guest, so that text is no secret.
+impl Setting for Secret {
+    fn schema() -> Value {
+        json!({ "type": "string", "writeOnly": true })
     }
 
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "writeOnly": true })
+    fn read(value: &Value) -> Option<Self> {
+        let reference = value.as_object().filter(|reference| reference.len() == 1)?;
+        Some(Self(reference.get(REFERENCE)?.as_str()?.to_owned()))
     }
 }
 
@@ -144,27 +127,13 @@ pub fn path_segment(text: &str) -> String {
     segment
 }
 
-impl<'de> Deserialize<'de> for BaseUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match Self::problem(&text) {
-            None => Ok(Self(text)),
-            Some((problem, _)) => Err(de::Error::custom(problem)),
-        }
-    }
-}
-
-impl JsonSchema for BaseUrl {
-    fn schema_name() -> Cow<'static, str> {
-        "BaseUrl".into()
+impl Setting for BaseUrl {
+    fn schema() -> Value {
+        json!({ "type": "string", "format": "uri" })
     }
 
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "uri" })
+    fn read(value: &Value) -> Option<Self> {
+        value.as_str().filter(|text| Self::problem(text).is_none()).map(|text| Self(text.to_owned()))
     }
 }
 
@@ -178,23 +147,13 @@ impl SecretUrl {
     }
 }
 
-impl<'de> Deserialize<'de> for SecretUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Secret::deserialize(deserializer).map(Self)
-    }
-}
-
-impl JsonSchema for SecretUrl {
-    fn schema_name() -> Cow<'static, str> {
-        "SecretUrl".into()
+impl Setting for SecretUrl {
+    fn schema() -> Value {
+        json!({ "type": "string", "format": "uri", "writeOnly": true })
     }
 
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "uri", "writeOnly": true })
+    fn read(value: &Value) -> Option<Self> {
+        Secret::read(value).map(Self)
     }
 }
 
@@ -234,44 +193,33 @@ impl<T: Copy + Default> PerLevel<T> {
 }
 
 /// One value for all levels, or a mapping from levels to values.
-impl<'de, T: DeserializeOwned> Deserialize<'de> for PerLevel<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut values = by_level(Value::deserialize(deserializer)?).map_err(de::Error::custom)?.into_iter();
-        let mut read = || -> Result<Option<T>, D::Error> {
-            let value = values.next().flatten();
-            value.map(serde_json::from_value).transpose().map_err(de::Error::custom)
+impl<T: Setting> Setting for PerLevel<T> {
+    fn schema() -> Value {
+        by_level_schema(T::schema())
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        let mut values = by_level(value)?.into_iter();
+        let mut read = || match values.next().flatten() {
+            None => Some(None),
+            Some(value) => T::read(value).map(Some),
         };
-        Ok(Self([read()?, read()?, read()?, read()?, read()?, read()?]))
+        Some(Self([read()?, read()?, read()?, read()?, read()?, read()?]))
     }
 }
 
 /// The value of each level; one code for values of every type.
-fn by_level(value: Value) -> Result<[Option<Value>; 6], String> {
-    let Value::Object(mut levels) = value else { return Ok(Level::ALL.map(|_| Some(value.clone()))) };
-    let values = Level::ALL.map(|level| levels.remove(level.name()).filter(|value| !value.is_null()));
-    match levels.keys().next() {
-        None => Ok(values),
-        Some(other) => Err(format!("`{other}` is no level")),
-    }
+fn by_level(value: &Value) -> Option<[Option<&Value>; 6]> {
+    let Value::Object(levels) = value else { return Some(Level::ALL.map(|_| Some(value))) };
+    let is_known = |name: &String| Level::ALL.iter().any(|level| level.name() == name);
+    let value = |level: Level| levels.get(level.name()).filter(|value| !value.is_null());
+    levels.keys().all(is_known).then(|| Level::ALL.map(value))
 }
 
-impl<T: JsonSchema> JsonSchema for PerLevel<T> {
-    fn schema_name() -> Cow<'static, str> {
-        format!("PerLevel{}", T::schema_name()).into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let one = T::json_schema(generator);
-        let properties: serde_json::Map<String, Value> =
-            Level::ALL.iter().map(|level| (level.name().to_owned(), one.clone().to_value())).collect();
-        json_schema!({
-            "anyOf": [one, { "type": "object", "properties": properties, "additionalProperties": false }]
-        })
-    }
+fn by_level_schema(one: Value) -> Value {
+    let properties: Map<String, Value> =
+        Level::ALL.iter().map(|level| (level.name().to_owned(), one.clone())).collect();
+    json!({ "anyOf": [one, { "type": "object", "properties": properties, "additionalProperties": false }] })
 }
 
 #[cfg(test)]
@@ -280,11 +228,12 @@ mod tests {
 
     #[test]
     fn a_secret_is_a_reference_and_never_a_value() {
-        let secret: Secret = serde_json::from_str(r#"{"$secret":"phone/token"}"#).unwrap();
+        let secret = Secret::read(&json!({ "$secret": "phone/token" })).unwrap();
         let bearer = [Segment::from("Bearer "), secret.segment(Escape::Verbatim)];
         assert_eq!(secret.bearer(), bearer);
-        let refused = serde_json::from_str::<Secret>(r#""tk_canary""#).unwrap_err().to_string();
-        assert!(!refused.contains("canary"), "{refused}");
+        for value in [json!("tk_canary"), json!({ "$secret": 1 }), json!({ "$secret": "x", "y": 1 })] {
+            assert_eq!(Secret::read(&value), None);
+        }
     }
 
     #[test]
@@ -294,7 +243,7 @@ mod tests {
             "https://push.example/gotify/",
             "https://push.example/gotify/?x=1#y",
         ] {
-            let url: BaseUrl = serde_json::from_value(base.into()).unwrap();
+            let url = BaseUrl::read(&base.into()).unwrap();
             assert_eq!(url.join("message"), [Segment::from("https://push.example/gotify/message")]);
         }
     }
@@ -323,8 +272,8 @@ mod tests {
 
     #[test]
     fn values_are_given_for_all_levels_or_for_some() {
-        let all: PerLevel<u32> = serde_json::from_str("4").unwrap();
-        let some: PerLevel<u32> = serde_json::from_str(r#"{"warn":9}"#).unwrap();
+        let all = PerLevel::<u64>::read(&json!(4)).unwrap();
+        let some = PerLevel::<u64>::read(&json!({ "warn": 9 })).unwrap();
         assert_eq!(
             (all.find(Level::Info), some.find(Level::Info), some.find(Level::Warn)),
             (Some(&4), None, Some(&9))

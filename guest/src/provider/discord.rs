@@ -14,8 +14,6 @@
 //! Rate limits are told by Retry-After and, finer, in the body
 //! (<https://docs.discord.com/developers/topics/rate-limits>).
 
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -28,24 +26,24 @@ use crate::outcome::{Class, Reply};
 use crate::payload::{Object, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
+use crate::settings::declare::settings;
 use crate::settings::{BaseUrl, SecretUrl};
 
-/// What a target's own settings are.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The webhook's URL, as Discord shows it. It is kept as a secret.
-    url: SecretUrl,
-    /// How running text is read: as markdown, unless this says plain.
-    #[serde(default)]
-    format: Format,
-    /// The name that messages come from, in place of the webhook's: 1 to 80 characters.
-    #[schemars(length(min = 1, max = 80))]
-    username: Option<String>,
-    /// The URL of a picture for it.
-    avatar: Option<String>,
-    /// The id of the thread to write in, where that is not the channel itself.
-    thread: Option<String>,
+settings! {
+    /// What a target's own settings are.
+    pub struct Settings {
+        /// The webhook's URL, as Discord shows it. It is kept as a secret.
+        url: SecretUrl,
+        /// How running text is read: as markdown, unless this says plain.
+        format: Format = Format::Markdown,
+        /// The name that messages come from, in place of the webhook's: 1 to 80 characters.
+        #[length(1, 80)]
+        username: Option<String>,
+        /// The URL of a picture for it.
+        avatar: Option<String>,
+        /// The id of the thread to write in, where that is not the channel itself.
+        thread: Option<String>,
+    }
 }
 
 /// A webhook of a Discord channel.

@@ -5,56 +5,42 @@
 //! that every message here has one. The token goes into a header, never into the query, and its form is the
 //! server's business: it changed with Gotify 3.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::limit::Overflow;
 use crate::notification::{Format, Level, Notification};
+use crate::payload::{Object, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
+use crate::settings::declare::{Within, settings};
 use crate::settings::{BaseUrl, PerLevel, Secret};
 
-/// What a target's own settings are.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The URL of the server, with the path that it is served under, if any.
-    url: BaseUrl,
-    /// The token of the application that the messages belong to.
-    token: Secret,
-    /// How messages are written: markdown, unless this says plain.
-    #[serde(default)]
-    format: Format,
-    /// The priority from 0 to 10, for all levels or by level; of others: fatal 8, error 5, warn 2, info,
-    /// debug and trace 0. Gotify's app makes no sound below 4.
-    #[schemars(with = "Option<PerLevel<Priority>>")]
-    priority: Option<PerLevel<u32>>,
+settings! {
+    /// What a target's own settings are.
+    pub struct Settings {
+        /// The URL of the server, with the path that it is served under, if any.
+        url: BaseUrl,
+        /// The token of the application that the messages belong to.
+        token: Secret,
+        /// How messages are written: markdown, unless this says plain.
+        format: Format = Format::Markdown,
+        /// The priority from 0 to 10, for all levels or by level; of others: fatal 8, error 5, warn 2, info,
+        /// debug and trace 0. Gotify's app makes no sound below 4.
+        priority: Option<PerLevel<Priority>>,
+    }
 }
-
-/// A priority.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
-struct Priority(#[schemars(range(min = 0, max = 10))] u32);
 
 /// An application of a Gotify server.
 pub struct Gotify {
     url: Vec<Segment>,
     authorization: Vec<Segment>,
     format: Format,
-    priority: PerLevel<u32>,
+    priority: PerLevel<Priority>,
 }
 
-/// The body of the request.
-#[derive(Serialize)]
-struct Message<'a> {
-    title: &'a str,
-    message: String,
-    priority: u32,
-    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
-    extras: serde_json::Map<String, Value>,
-}
+/// A priority.
+type Priority = Within<0, 10>;
 
 impl Provider for Gotify {
     const NAME: &'static str = "gotify";
@@ -82,38 +68,38 @@ impl Provider for Gotify {
     }
 
     fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
-        let mut extras = serde_json::Map::new();
-        if self.format == Format::Markdown {
-            extras.insert("client::display".to_owned(), json!({ "contentType": "text/markdown" }));
-        }
-        if let Some(link) = &notification.link {
-            extras.insert("client::notification".to_owned(), json!({ "click": { "url": link } }));
-        }
-        let message = Message {
-            title: &notification.title,
-            message: notification.message(self.format),
-            priority: self.priority.get(notification.level),
-            extras,
-        };
+        let is_markdown = self.format == Format::Markdown;
+        let click = notification.link.as_ref().map(|link| json!({ "click": { "url": link } }));
+        let extras = object([
+            ("client::display", json!(is_markdown.then(|| json!({ "contentType": "text/markdown" })))),
+            ("client::notification", json!(click)),
+        ]);
+        let has_extras = is_markdown || click.is_some();
+        let message = Object::default()
+            .with("title", notification.title.as_str())
+            .with("message", notification.message(self.format))
+            .with("priority", self.priority.get(notification.level).0)
+            .with("extras", has_extras.then_some(extras));
         let request =
             Request::new("POST", self.url.clone()).header("authorization", self.authorization.clone());
-        Ok(vec![request.json(&message)?])
+        Ok(vec![message.into(request)])
     }
 }
 
 /// The priorities of GoDoxy's `gotify.go`.
-fn default_priority(level: Level) -> u32 {
-    match level {
+fn default_priority(level: Level) -> Priority {
+    Within(match level {
         Level::Trace | Level::Debug | Level::Info => 0,
         Level::Warn => 2,
         Level::Error => 5,
         Level::Fatal => 8,
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Value;
 
     use super::*;
     use crate::notification::Body;
@@ -142,7 +128,9 @@ mod tests {
         assert_eq!(request.method, "POST");
         assert_eq!(request.url, [Segment::from("https://push.example/message")]);
         assert_eq!(header(&request, "content-type"), Some(&["application/json".into()][..]));
-        let secret: Secret = serde_json::from_value(json!({ "$secret": "phone/token" })).unwrap();
+        let secret =
+            <Secret as crate::settings::declare::Setting>::read(&json!({ "$secret": "phone/token" }))
+                .unwrap();
         assert_eq!(header(&request, "authorization"), Some(&secret.bearer()[..]));
         assert_eq!(
             body(&request),

@@ -9,8 +9,6 @@
 //! (<https://spec.matrix.org/latest/client-server-api/#transaction-identifiers>). The wait that a server asks
 //! for is in its body, or since version 1.10 in Retry-After.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -23,25 +21,24 @@ use crate::outcome::Reply;
 use crate::payload::Object;
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
+use crate::settings::declare::settings;
 use crate::settings::{BaseUrl, Secret, path_segment};
 
-/// What a target's own settings are.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The URL of the account's homeserver.
-    url: BaseUrl,
-    /// An access token of the account that messages come from.
-    token: Secret,
-    /// The id of the room, as `!id:server` or `!id`; clients show it in the room's advanced settings.
-    room: String,
-    /// How running text is read: as markdown, unless this says plain.
-    #[serde(default)]
-    format: Format,
-    /// Whether messages are notices, as those of bots are, which by default alert nobody: not, unless this
-    /// says so.
-    #[serde(default)]
-    notice: bool,
+settings! {
+    /// What a target's own settings are.
+    pub struct Settings {
+        /// The URL of the account's homeserver.
+        url: BaseUrl,
+        /// An access token of the account that messages come from.
+        token: Secret,
+        /// The id of the room, as `!id:server` or `!id`; clients show it in the room's advanced settings.
+        room: String,
+        /// How running text is read: as markdown, unless this says plain.
+        format: Format = Format::Markdown,
+        /// Whether messages are notices, as those of bots are, which by default alert nobody: not, unless this
+        /// says so.
+        notice: bool = false,
+    }
 }
 
 /// A room of Matrix.

@@ -13,8 +13,7 @@
 //! twice replaces itself on a phone (<https://docs.ntfy.sh/publish/#updating-deleting-notifications>). Older
 //! servers leave the header alone.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::authorization;
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -22,53 +21,56 @@ use crate::limit::{Bound, Limit, Overflow};
 use crate::markup::Text;
 use crate::markup::dialect::COMMONMARK;
 use crate::notification::{Format, Level, Notification};
+use crate::payload::Object;
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
+use crate::settings::declare::{Setting, Within, one_of, settings};
 use crate::settings::{BaseUrl, PerLevel, Secret};
 
-/// What a target's own settings are.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The URL of the server, without the topic.
-    url: BaseUrl,
-    /// The topic to publish to: 1 to 64 letters, digits, `_` and `-`.
-    #[schemars(length(min = 1, max = 64), regex(pattern = "^[-_A-Za-z0-9]+$"))]
-    topic: String,
-    /// An access token, for a topic that is not open to all.
-    token: Option<Secret>,
-    /// A user's name, where there is no token.
-    user: Option<String>,
-    /// The user's password.
-    password: Option<Secret>,
-    /// How messages are written: markdown, unless this says plain.
-    #[serde(default)]
-    format: Format,
-    /// The priority, for all levels or by level: 1 to 5, or min, low, default, high, max, urgent; of others:
-    /// fatal 5, error 4, warn 3, info 2, debug and trace 1.
-    priority: Option<PerLevel<Priority>>,
-    /// Tags of every message, before those of the notification. ntfy shows some as emoji.
-    #[serde(default)]
-    tags: Vec<String>,
+settings! {
+    /// What a target's own settings are.
+    pub struct Settings {
+        /// The URL of the server, without the topic.
+        url: BaseUrl,
+        /// The topic to publish to: 1 to 64 letters, digits, `_` and `-`.
+        #[length(1, 64)]
+        #[pattern("^[-_A-Za-z0-9]+$")]
+        topic: String,
+        /// An access token, for a topic that is not open to all.
+        token: Option<Secret>,
+        /// A user's name, where there is no token.
+        user: Option<String>,
+        /// The user's password.
+        password: Option<Secret>,
+        /// How messages are written: markdown, unless this says plain.
+        format: Format = Format::Markdown,
+        /// The priority, for all levels or by level: 1 to 5, or min, low, default, high, max, urgent; of others:
+        /// fatal 5, error 4, warn 3, info 2, debug and trace 1.
+        priority: Option<PerLevel<Priority>>,
+        /// Tags of every message, before those of the notification. ntfy shows some as emoji.
+        tags: Vec<String>,
+    }
 }
 
-/// How loud a message is: a number or one of ntfy's names.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(untagged)]
-enum Priority {
-    Number(#[schemars(range(min = 1, max = 5))] u8),
-    Name(PriorityName),
-}
+/// How loud a message is: a number from 1 to 5, or one of ntfy's names for it.
+#[derive(Clone, Copy)]
+struct Priority(u64);
 
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum PriorityName {
-    Min,
-    Low,
-    Default,
-    High,
-    Max,
-    Urgent,
+/// ntfy's names, and what they stand for.
+const PRIORITIES: [(&str, u64); 6] =
+    [("min", 1), ("low", 2), ("default", 3), ("high", 4), ("max", 5), ("urgent", 5)];
+
+impl Setting for Priority {
+    fn schema() -> Value {
+        json!({ "anyOf": [Within::<1, 5>::schema(), one_of(&PRIORITIES.map(|(name, _)| name))] })
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(name) => PRIORITIES.iter().find(|(known, _)| known == name).map(|(_, n)| Self(*n)),
+            other => other.as_u64().filter(|number| (1..=5).contains(number)).map(Self),
+        }
+    }
 }
 
 /// A topic of an ntfy server.
@@ -86,22 +88,6 @@ const MESSAGE: Limit = Limit::bytes(4096);
 
 /// How long a sequence id can be, in characters.
 const LONGEST_ID: usize = 64;
-
-/// The body of the request.
-#[derive(Serialize)]
-struct Message<'a> {
-    topic: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    title: &'a str,
-    message: String,
-    priority: u8,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    click: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    markdown: bool,
-}
 
 impl Provider for Ntfy {
     const NAME: &'static str = "ntfy";
@@ -167,15 +153,15 @@ impl Provider for Ntfy {
             _ => vec![whole],
         };
         let request = |(n, message): (usize, String)| {
-            let message = Message {
-                topic: &self.topic,
-                title: &notification.title,
-                message,
-                priority: self.priority.find(level).copied().unwrap_or(default_priority(level)).number(),
-                tags: tags.clone(),
-                click: notification.link.as_deref(),
-                markdown: self.format == Format::Markdown,
-            };
+            let priority = self.priority.find(level).copied().unwrap_or(default_priority(level));
+            let message = Object::default()
+                .with("topic", self.topic.as_str())
+                .with_text("title", &notification.title)
+                .with("message", message)
+                .with("priority", priority.0)
+                .with("tags", (!tags.is_empty()).then(|| tags.clone()))
+                .with("click", notification.link.clone())
+                .with("markdown", (self.format == Format::Markdown).then_some(true));
             let mut request = Request::new("POST", self.url.clone());
             // Each part has its own, or else it would take the place of the one before.
             let id = if n == 0 { notification.id.clone() } else { format!("{}-{n}", notification.id) };
@@ -185,15 +171,15 @@ impl Provider for Ntfy {
             if let Some(authorization) = &self.authorization {
                 request = request.header("authorization", authorization.clone());
             }
-            request.json(&message)
+            message.into(request)
         };
-        parts.into_iter().enumerate().map(request).collect()
+        Ok(parts.into_iter().enumerate().map(request).collect())
     }
 }
 
 /// Those of GoDoxy's `ntfy.go`, with `fatal` above `error` also where it stands for a panic.
 fn default_priority(level: Level) -> Priority {
-    Priority::Number(match level {
+    Priority(match level {
         Level::Trace | Level::Debug => 1,
         Level::Info => 2,
         Level::Warn => 3,
@@ -207,28 +193,13 @@ fn is_of_topic(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-impl Priority {
-    fn number(self) -> u8 {
-        match self {
-            Self::Number(number) => number,
-            Self::Name(PriorityName::Min) => 1,
-            Self::Name(PriorityName::Low) => 2,
-            Self::Name(PriorityName::Default) => 3,
-            Self::Name(PriorityName::High) => 4,
-            Self::Name(PriorityName::Max | PriorityName::Urgent) => 5,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use serde_json::{Value, json};
-
     use super::*;
     use crate::notification::Body;
     use crate::notification::tests::{items, notification};
     use crate::provider::tests::{body, header, notifications, open, problems, request};
+    use proptest::prelude::*;
 
     fn with(more: &Value) -> Value {
         let mut settings = json!({ "url": "https://ntfy.example/", "topic": "alerts" });

@@ -10,8 +10,6 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -22,45 +20,46 @@ use crate::notification::{Body, Format, Level, Notification};
 use crate::payload::{Object, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
+use crate::settings::declare::{choices, settings};
 use crate::settings::{PerLevel, Secret};
 
-/// What a target's own settings are.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The integration key of a service or of global routing rules.
-    key: Secret,
-    /// Where the account is: us, unless this says eu.
-    #[serde(default)]
-    region: Region,
-    /// What is affected, such as a host's name: nuncio, unless this says otherwise.
-    source: Option<String>,
-    /// The part of it that is affected.
-    component: Option<String>,
-    /// A group of parts that it belongs to.
-    group: Option<String>,
-    /// The kind of event.
-    class: Option<String>,
-    /// How serious an alert is, for all levels or by level: critical, error, warning or info; of others: fatal
-    /// critical, error error, warn warning, info, debug and trace info.
-    severity: Option<PerLevel<Severity>>,
+settings! {
+    /// What a target's own settings are.
+    pub struct Settings {
+        /// The integration key of a service or of global routing rules.
+        key: Secret,
+        /// Where the account is: us, unless this says eu.
+        region: Region = Region::Us,
+        /// What is affected, such as a host's name: nuncio, unless this says otherwise.
+        source: Option<String>,
+        /// The part of it that is affected.
+        component: Option<String>,
+        /// A group of parts that it belongs to.
+        group: Option<String>,
+        /// The kind of event.
+        class: Option<String>,
+        /// How serious an alert is, for all levels or by level: critical, error, warning or info; of others: fatal
+        /// critical, error error, warn warning, info, debug and trace info.
+        severity: Option<PerLevel<Severity>>,
+    }
 }
 
-#[derive(Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Region {
-    #[default]
-    Us,
-    Eu,
+choices! {
+    #[derive(Clone, Copy)]
+    enum Region {
+        Us = "us",
+        Eu = "eu",
+    }
 }
 
-#[derive(Clone, Copy, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Severity {
-    Critical,
-    Error,
-    Warning,
-    Info,
+choices! {
+    #[derive(Clone, Copy)]
+    enum Severity {
+        Critical = "critical",
+        Error = "error",
+        Warning = "warning",
+        Info = "info",
+    }
 }
 
 /// A service of PagerDuty.
@@ -116,7 +115,7 @@ impl Provider for PagerDuty {
         let payload = object([
             ("summary", summary.into()),
             ("source", source.as_deref().unwrap_or("nuncio").into()),
-            ("severity", json!(self.severity.find(notification.level))),
+            ("severity", json!(self.severity.find(notification.level).map(|severity| severity.name()))),
             ("timestamp", json!(timestamp(notification.at))),
             ("component", json!(component)),
             ("group", json!(group)),

@@ -7,8 +7,6 @@
 //! Pushover answers `"status": 1`, or 4xx to what will never do; a 429 is the month's quota. It has no
 //! idempotency key.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer::Answer;
@@ -22,42 +20,39 @@ use crate::outcome::{Class, Reply};
 use crate::payload::Form;
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
+use crate::settings::declare::{Within, settings};
 use crate::settings::{PerLevel, Secret};
 
-/// What a target's own settings are.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The token of the application that messages come from.
-    token: Secret,
-    /// The key of the user or group that gets them.
-    user: Secret,
-    /// The names of devices, separated by commas: all, unless this is set.
-    device: Option<String>,
-    /// The name of a sound.
-    sound: Option<String>,
-    /// How running text is read: as markdown, unless this says plain.
-    #[serde(default)]
-    format: Format,
-    /// The priority from -2 to 2, for all levels or by level; of others: fatal and error 1, warn and info 0,
-    /// debug -1, trace -2.
-    #[schemars(with = "Option<PerLevel<Priority>>")]
-    priority: Option<PerLevel<i8>>,
-    /// How often a message of priority 2 is repeated: 1m; at least 30s.
-    repeat: Option<DurationMs>,
-    /// For how long: 1h; at most 3h.
-    expire: Option<DurationMs>,
+settings! {
+    /// What a target's own settings are.
+    pub struct Settings {
+        /// The token of the application that messages come from.
+        token: Secret,
+        /// The key of the user or group that gets them.
+        user: Secret,
+        /// The names of devices, separated by commas: all, unless this is set.
+        device: Option<String>,
+        /// The name of a sound.
+        sound: Option<String>,
+        /// How running text is read: as markdown, unless this says plain.
+        format: Format = Format::Markdown,
+        /// The priority from -2 to 2, for all levels or by level; of others: fatal and error 1, warn and info 0,
+        /// debug -1, trace -2.
+        priority: Option<PerLevel<Priority>>,
+        /// How often a message of priority 2 is repeated: 1m; at least 30s.
+        repeat: Option<DurationMs>,
+        /// For how long: 1h; at most 3h.
+        expire: Option<DurationMs>,
+    }
 }
 
 /// A priority.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "only its schema is used")]
-struct Priority(#[schemars(range(min = -2, max = 2))] i8);
+type Priority = Within<-2, 2>;
 
 /// A user of Pushover.
 pub struct Pushover {
     settings: Settings,
-    priority: PerLevel<i8>,
+    priority: PerLevel<Priority>,
     repeat: u64,
     expire: u64,
     overflow: Overflow,
@@ -111,7 +106,7 @@ impl Provider for Pushover {
     fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
         let Settings { token, user, device, sound, format, .. } = &self.settings;
         let title = Text::plain(&notification.title).fit(&PLAIN, self.overflow.limit(TITLE));
-        let priority = self.priority.get(notification.level);
+        let Within(priority) = self.priority.get(notification.level);
         let link = notification.link.as_deref().filter(|link| self.overflow.limit(URL).fits(link));
         let request = |message: String| {
             let mut form = Form::default()
@@ -147,13 +142,13 @@ impl Provider for Pushover {
     }
 }
 
-fn default_priority(level: Level) -> i8 {
-    match level {
+fn default_priority(level: Level) -> Priority {
+    Within(match level {
         Level::Trace => -2,
         Level::Debug => -1,
         Level::Info | Level::Warn => 0,
         Level::Error | Level::Fatal => 1,
-    }
+    })
 }
 
 #[cfg(test)]

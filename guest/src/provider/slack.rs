@@ -12,8 +12,6 @@
 //! (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors>). Slack takes
 //! one message a second in a channel and says Retry-After beyond that. It has no idempotency key.
 
-use schemars::JsonSchema;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
@@ -26,21 +24,21 @@ use crate::outcome::{Class, Reply};
 use crate::payload::{Object, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
+use crate::settings::declare::settings;
 use crate::settings::{Secret, SecretUrl};
 
-/// What a target's own settings are.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The URL of an incoming webhook; or else a bot's token and a channel.
-    url: Option<SecretUrl>,
-    /// A bot's token, which begins with `xoxb-` and has the scope chat:write.
-    token: Option<Secret>,
-    /// Where the bot writes: a channel's id or name, or a user's id.
-    channel: Option<String>,
-    /// How running text is read: as markdown, unless this says plain.
-    #[serde(default)]
-    format: Format,
+settings! {
+    /// What a target's own settings are.
+    pub struct Settings {
+        /// The URL of an incoming webhook; or else a bot's token and a channel.
+        url: Option<SecretUrl>,
+        /// A bot's token, which begins with `xoxb-` and has the scope chat:write.
+        token: Option<Secret>,
+        /// Where the bot writes: a channel's id or name, or a user's id.
+        channel: Option<String>,
+        /// How running text is read: as markdown, unless this says plain.
+        format: Format = Format::Markdown,
+    }
 }
 
 /// A channel of Slack.

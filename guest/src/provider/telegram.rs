@@ -8,8 +8,6 @@
 //! Telegram says that a message is wrong with status 400, and how long to wait in the body
 //! (<https://core.telegram.org/bots/api#responseparameters>). It has no idempotency key.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
@@ -23,36 +21,40 @@ use crate::outcome::{Class, Reply};
 use crate::payload::Object;
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request, Segment};
+use crate::settings::declare::{Setting, settings};
 use crate::settings::{BaseUrl, PerLevel, Secret};
 
-/// What a target's own settings are.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The bot's token, as @BotFather gave it.
-    token: Secret,
-    /// Where the bot writes: the id of a chat, or `@name` of a public channel or group.
-    chat: Chat,
-    /// The id of the topic to write in, in a group that has topics.
-    topic: Option<u64>,
-    /// How running text is read: as markdown, unless this says plain.
-    #[serde(default)]
-    format: Format,
-    /// Whether messages come without a sound, for all levels or by level; of others: trace and debug do.
-    silent: Option<PerLevel<bool>>,
-    /// Whether the first link of a message is shown with a preview: not, unless this says so.
-    #[serde(default)]
-    preview: bool,
-    /// The URL of a Bot API server of your own.
-    url: Option<BaseUrl>,
+settings! {
+    /// What a target's own settings are.
+    pub struct Settings {
+        /// The bot's token, as @BotFather gave it.
+        token: Secret,
+        /// Where the bot writes: the id of a chat, or `@name` of a public channel or group.
+        chat: Chat,
+        /// The id of the topic to write in, in a group that has topics.
+        topic: Option<u64>,
+        /// How running text is read: as markdown, unless this says plain.
+        format: Format = Format::Markdown,
+        /// Whether messages come without a sound, for all levels or by level; of others: trace and debug do.
+        silent: Option<PerLevel<bool>>,
+        /// Whether the first link of a message is shown with a preview: not, unless this says so.
+        preview: bool = false,
+        /// The URL of a Bot API server of your own.
+        url: Option<BaseUrl>,
+    }
 }
 
-/// A chat.
-#[derive(Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(untagged)]
-enum Chat {
-    Id(i64),
-    Name(#[schemars(length(min = 1))] String),
+/// A chat: its id, or its name.
+struct Chat(Value);
+
+impl Setting for Chat {
+    fn schema() -> Value {
+        json!({ "anyOf": [{ "type": "integer" }, { "type": "string", "minLength": 1 }] })
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        (value.is_i64() || value.is_string()).then(|| Self(value.clone()))
+    }
 }
 
 /// A chat that a bot writes to.
@@ -95,7 +97,7 @@ impl Provider for Telegram {
         let defaults = PerLevel::from_fn(|level| level <= Level::Debug);
         Some(Self {
             url,
-            chat: json!(settings.chat),
+            chat: settings.chat.0,
             topic: json!(settings.topic),
             format: settings.format,
             silent: settings.silent.map_or(defaults.clone(), |silent| silent.over(&defaults)),

@@ -6,9 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::authorization;
 use crate::diagnostic::{Diagnostics, Pointer, did_you_mean};
 use crate::hint::{self, Unit};
@@ -17,6 +14,7 @@ use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
 use crate::provider::{Occasion, Provider, discord};
 use crate::request::{Request, Segment};
+use crate::settings::declare::{choices, settings};
 use crate::settings::{Secret, SecretUrl};
 use payload::{Payload, Syntax};
 use sign::Signer;
@@ -29,77 +27,72 @@ mod template;
 #[cfg(test)]
 mod tests;
 
-/// What a target's own settings are.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// The URL to send to. It is kept as a secret, because whoever knows the URL of an incoming webhook can
-    /// use it.
-    url: SecretUrl,
-    /// A token, sent as `Authorization: Bearer`.
-    token: Option<Secret>,
-    /// A user's name for basic authentication.
-    user: Option<String>,
-    /// The user's password.
-    password: Option<Secret>,
-    /// Headers by name. Every value is kept as a secret. A Content-Type goes over that of `mime_type`.
-    #[serde(default)]
-    headers: BTreeMap<String, Secret>,
-    /// Signs each request as Standard Webhooks 1.0.0 describes it: `webhook-id` is the notification's id,
-    /// `webhook-timestamp` the time of the attempt. It takes `secrets`, `private_keys`, or both.
-    sign: Option<sign::Settings>,
-    /// How `$message` and the template write the body: as markdown, unless this says plain.
-    #[serde(default)]
-    format: Format,
-    /// A ready-made payload, which needs none of the settings below: discord.
-    template: Option<Template>,
-    /// What is sent where there is no template. `$title`, `$message` (the body as text; the title where it
-    /// is empty), `$fields` (the body as JSON) and `$color` are filled in. In JSON they are values of their
-    /// own or text inside quotes, as in `{"text": "Alert: $title", "body": $message}`; in a form they are
-    /// encoded. A payload is not kept as a secret: `headers` are.
-    payload: Option<String>,
-    /// POST (unless this says otherwise), PUT, PATCH or GET, which sends a form in the URL.
-    method: Option<String>,
-    /// What the payload is. A form can be written as one, `title=$title&message=$message`, or as JSON.
-    #[serde(default)]
-    mime_type: MimeType,
-    /// How `$color` is written: as `#rrggbb`, unless this says dec.
-    #[serde(default)]
-    color_mode: ColorMode,
+settings! {
+    /// What a target's own settings are.
+    pub struct Settings {
+        /// The URL to send to. It is kept as a secret, because whoever knows the URL of an incoming webhook can
+        /// use it.
+        url: SecretUrl,
+        /// A token, sent as `Authorization: Bearer`.
+        token: Option<Secret>,
+        /// A user's name for basic authentication.
+        user: Option<String>,
+        /// The user's password.
+        password: Option<Secret>,
+        /// Headers by name. Every value is kept as a secret. A Content-Type goes over that of `mime_type`.
+        headers: BTreeMap<String, Secret>,
+        /// Signs each request as Standard Webhooks 1.0.0 describes it: `webhook-id` is the notification's id,
+        /// `webhook-timestamp` the time of the attempt. It takes `secrets`, `private_keys`, or both.
+        sign: Option<sign::Settings>,
+        /// How `$message` and the template write the body: as markdown, unless this says plain.
+        format: Format = Format::Markdown,
+        /// A ready-made payload, which needs none of the settings below: discord.
+        template: Option<Template>,
+        /// What is sent where there is no template. `$title`, `$message` (the body as text; the title where it
+        /// is empty), `$fields` (the body as JSON) and `$color` are filled in. In JSON they are values of their
+        /// own or text inside quotes, as in `{"text": "Alert: $title", "body": $message}`; in a form they are
+        /// encoded. A payload is not kept as a secret: `headers` are.
+        payload: Option<String>,
+        /// POST (unless this says otherwise), PUT, PATCH or GET, which sends a form in the URL.
+        method: Option<String>,
+        /// What the payload is. A form can be written as one, `title=$title&message=$message`, or as JSON.
+        mime_type: MimeType = MimeType::Json,
+        /// How `$color` is written: as `#rrggbb`, unless this says dec.
+        color_mode: ColorMode = ColorMode::Hex,
+    }
 }
 
-/// A ready-made payload.
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Template {
-    /// An embed, within all limits of Discord.
-    Discord,
+choices! {
+    /// A ready-made payload.
+    #[derive(Clone, Copy)]
+    enum Template {
+        /// An embed, within all limits of Discord.
+        Discord = "discord",
+    }
 }
 
-/// What a payload is.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-enum MimeType {
-    /// JSON.
-    #[default]
-    #[serde(rename = "application/json")]
-    Json,
-    /// A form.
-    #[serde(rename = "application/x-www-form-urlencoded")]
-    Form,
-    /// Text.
-    #[serde(rename = "text/plain")]
-    Text,
+choices! {
+    /// What a payload is.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum MimeType {
+        /// JSON.
+        Json = "application/json",
+        /// A form.
+        Form = "application/x-www-form-urlencoded",
+        /// Text.
+        Text = "text/plain",
+    }
 }
 
-/// How a colour is written.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum ColorMode {
-    /// As `#rrggbb`.
-    #[default]
-    Hex,
-    /// As an integer.
-    Dec,
+choices! {
+    /// How a colour is written.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum ColorMode {
+        /// As `#rrggbb`.
+        Hex = "hex",
+        /// As an integer.
+        Dec = "dec",
+    }
 }
 
 /// An HTTP endpoint.

@@ -5,30 +5,26 @@
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::provider::Occasion;
 use crate::request::{Atom, Ed25519, Hmac, KeyForm, Segment};
 use crate::settings::Secret;
+use crate::settings::declare::{Setting, settings};
 
 /// The headers of a signed request, in the order in which they are sent.
 const HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
-/// With which keys a webhook is signed.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Settings {
-    /// Secrets for signatures `v1` (HMAC-SHA256): one `whsec_…`, or a list of them. While receivers change
-    /// from an old one to a new one, give both.
-    #[serde(default, deserialize_with = "one_or_several")]
-    #[schemars(schema_with = "secrets")]
-    secrets: Vec<Secret>,
-    /// Private keys for signatures `v1a` (Ed25519): one `whsk_…`, or a list of them.
-    #[serde(default, deserialize_with = "one_or_several")]
-    #[schemars(schema_with = "private_keys")]
-    private_keys: Vec<Secret>,
+settings! {
+    /// With which keys a webhook is signed.
+    pub(super) struct Settings {
+        /// Secrets for signatures `v1` (HMAC-SHA256): one `whsec_…`, or a list of them. While receivers change
+        /// from an old one to a new one, give both.
+        secrets: Secrets = Secrets(Vec::new()),
+        /// Private keys for signatures `v1a` (Ed25519): one `whsk_…`, or a list of them.
+        private_keys: PrivateKeys = PrivateKeys(Vec::new()),
+    }
 }
 
 /// What signs a webhook's requests.
@@ -45,7 +41,7 @@ impl Signer {
         at: &Pointer,
         problems: &mut Diagnostics,
     ) -> Self {
-        let Settings { secrets, private_keys } = settings;
+        let Settings { secrets: Secrets(secrets), private_keys: PrivateKeys(private_keys) } = settings;
         if secrets.is_empty() && private_keys.is_empty() {
             let hint = "add `secrets: [\"${NAME}\"]`, or `private_keys`";
             problems.value(&at.at("sign"), "there is nothing to sign with", hint);
@@ -88,53 +84,56 @@ impl Signer {
     }
 }
 
-/// One secret, or a list of them.
-fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Several(Vec<Secret>),
-        One(Secret),
+/// One secret, or a list of them. From 24 bytes on, which the specification asks for at least; a longer secret
+/// than its 64 does no harm.
+struct Secrets(Vec<Secret>);
+
+/// One private key, or a list of them. A seed of 32 bytes, or one with its public key behind it.
+struct PrivateKeys(Vec<Secret>);
+
+impl Setting for Secrets {
+    fn schema() -> Value {
+        one_or_several_like(
+            "`whsec_`, then the base64 of at least 24 random bytes",
+            "^whsec_([A-Za-z0-9+/]{4}){8,}([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?$",
+        )
     }
-    Ok(match Either::deserialize(deserializer)? {
-        Either::Several(secrets) => secrets,
-        Either::One(secret) => vec![secret],
-    })
+
+    fn read(value: &Value) -> Option<Self> {
+        one_or_several(value).map(Self)
+    }
 }
 
-/// From 24 bytes on, which the specification asks for at least; a longer secret than its 64 does no harm.
-fn secrets(_: &mut SchemaGenerator) -> Schema {
-    one_or_several_like(
-        "`whsec_`, then the base64 of at least 24 random bytes",
-        "^whsec_([A-Za-z0-9+/]{4}){8,}([A-Za-z0-9+/]{2}(==)?|[A-Za-z0-9+/]{3}=?)?$",
-    )
+impl Setting for PrivateKeys {
+    fn schema() -> Value {
+        one_or_several_like(
+            "`whsk_`, then the base64 of an Ed25519 key: the seed of 32 bytes, or the seed and the public key",
+            "^whsk_([A-Za-z0-9+/]{43}=?|[A-Za-z0-9+/]{86}(==)?)$",
+        )
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        one_or_several(value).map(Self)
+    }
 }
 
-/// A seed of 32 bytes, or one with its public key behind it.
-fn private_keys(_: &mut SchemaGenerator) -> Schema {
-    one_or_several_like(
-        "`whsk_`, then the base64 of an Ed25519 key: the seed of 32 bytes, or the seed and the public key",
-        "^whsk_([A-Za-z0-9+/]{43}=?|[A-Za-z0-9+/]{86}(==)?)$",
-    )
+fn one_or_several(value: &Value) -> Option<Vec<Secret>> {
+    if value.is_array() { Vec::read(value) } else { Secret::read(value).map(|secret| vec![secret]) }
 }
 
-fn one_or_several_like(description: &str, pattern: &str) -> Schema {
-    let one = json_schema!({
-        "type": "string", "writeOnly": true, "description": description, "pattern": pattern
-    });
-    json_schema!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+fn one_or_several_like(description: &str, pattern: &str) -> Value {
+    let one = json!({ "type": "string", "writeOnly": true, "description": description, "pattern": pattern });
+    json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use serde_json::{Value, json};
-
     use super::*;
     use crate::notification::Notification;
     use crate::provider::Provider as _;
     use crate::provider::tests::{OCCASION, header, notifications, open, problems, request};
     use crate::provider::webhook::Webhook;
+    use proptest::prelude::*;
 
     fn secret(name: &str) -> Value {
         json!({ "$secret": name })

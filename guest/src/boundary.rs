@@ -25,6 +25,7 @@ use crate::outcome::{Class, Outcome, Reply, Transport};
 use crate::pace::{Arrivals, Pace};
 use crate::provider::{self, Occasion};
 use crate::request::{Atom, Escape, KeyForm, Request, Segment};
+use crate::service_url::{FromUrl, UrlDialect, UrlProblem};
 
 struct Component;
 
@@ -43,8 +44,36 @@ impl catalog::Guest for Component {
             settings_schema: config::target_schema(entry).to_string(),
             example: entry.example.to_owned(),
             origins: entry.origins.iter().map(|origin| (*origin).to_owned()).collect(),
+            auth: entry.auth.to_owned(),
+            dialect: entry.dialect.to_owned(),
+            limits: entry
+                .limits
+                .iter()
+                .map(|bound| catalog::Limit { name: bound.name.to_owned(), most: bound.measure.to_string() })
+                .collect(),
+            overflow: entry.overflow.name().to_owned(),
+            apprise_form: entry.urls.apprise_form.to_owned(),
+            shoutrrr_form: entry.urls.shoutrrr_form.to_owned(),
         };
         provider::ALL.iter().map(provider).collect()
+    }
+
+    fn from_url(
+        url: String,
+        dialect: Option<catalog::UrlDialect>,
+    ) -> Result<Vec<catalog::UrlTarget>, catalog::UrlProblem> {
+        let dialect = dialect.map(|dialect| match dialect {
+            catalog::UrlDialect::Apprise => UrlDialect::Apprise,
+            catalog::UrlDialect::Shoutrrr => UrlDialect::Shoutrrr,
+        });
+        let target = |target: FromUrl| catalog::UrlTarget {
+            settings: serde_json::Value::Object(target.settings).to_string(),
+            left_out: target.left_out,
+        };
+        match provider::from_url(&url, dialect) {
+            Ok(targets) => Ok(targets.into_iter().map(target).collect()),
+            Err(UrlProblem { part, problem, hint }) => Err(catalog::UrlProblem { part, problem, hint }),
+        }
     }
 }
 
@@ -86,11 +115,13 @@ impl GuestDispatcher for Config {
         &self,
         target: String,
         notification: wit::Notification,
-        _attempt: wit::Attempt,
+        attempt: wit::Attempt,
         now: u64,
     ) -> Result<Vec<wit::Request>, String> {
         let target = self.target(&target).ok_or(UNKNOWN_TARGET)?;
-        let requests = target.service.format(&notification_in(notification), &Occasion { now })?;
+        let requests = target
+            .service
+            .format(&notification_in(notification), &Occasion { now, is_plain: attempt.plain })?;
         Ok(requests.into_iter().map(|request| request_out(request, target)).collect())
     }
 
@@ -127,6 +158,7 @@ impl GuestDispatcher for Config {
                 verdict: wit::Verdict::Dead(UNKNOWN_TARGET.to_owned()),
                 class: wit::Class::Permanent,
                 detail: UNKNOWN_TARGET.to_owned(),
+                plain: attempt.plain,
                 endpoint: endpoint_out(endpoint),
             };
         };
@@ -165,6 +197,8 @@ fn notification_in(notification: wit::Notification) -> Notification {
         to: notification.to,
         tags: notification.tags,
         link: notification.link,
+        key: notification.key,
+        resolves: notification.resolves,
     }
 }
 
@@ -193,6 +227,7 @@ fn attempt_in(attempt: wit::Attempt) -> Attempt {
         first_tried: attempt.first_tried,
         began: attempt.began,
         level: level_in(attempt.level),
+        is_plain: attempt.plain,
     }
 }
 
@@ -264,6 +299,8 @@ fn notification_out(notification: Notification) -> wit::Notification {
         to: notification.to,
         tags: notification.tags,
         link: notification.link,
+        key: notification.key,
+        resolves: notification.resolves,
     }
 }
 
@@ -405,6 +442,7 @@ fn judgement_out(judgement: judge::Judgement) -> wit::Judgement {
             Class::Gone => wit::Class::Gone,
         },
         detail: judgement.detail,
+        plain: judgement.is_plain,
         endpoint: endpoint_out(judgement.endpoint),
     }
 }

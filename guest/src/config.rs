@@ -242,14 +242,16 @@ impl Target {
     /// What an outcome means for this target: the provider's word, or else HTTP's in general.
     #[must_use]
     pub fn understand<'a>(&self, outcome: &'a Outcome, now: u64) -> Understood<'a> {
-        let (class, hint) = match outcome {
+        let (class, hint, refuses_markup) = match outcome {
             Outcome::Reply(reply) => (
                 self.service.classify(reply).unwrap_or_else(|| Class::of_status(reply.status)),
                 hint::of(reply, self.service.hint(reply), self.policy.max_hint, now),
+                self.service.refuses_markup(reply),
             ),
-            Outcome::Failed(transport) => (Class::of_transport(*transport), Hint::default()),
+            Outcome::Failed(transport) => (Class::of_transport(*transport), Hint::default(), false),
         };
-        Understood { outcome, class, hint, knows_repeats: self.service.knows_repeats() }
+        let knows_repeats = self.service.knows_repeats();
+        Understood { outcome, class, hint, knows_repeats, refuses_markup }
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Attempt {
     pub began: u64,
     /// The notification's level.
     pub level: Level,
+    /// Whether it is plain text, because the receiver refused the markup.
+    pub is_plain: bool,
 }
 
 impl Attempt {
@@ -162,7 +164,7 @@ pub(crate) mod tests {
 
     /// An attempt of a delivery that was queued just now.
     pub(crate) fn attempt(level: Level, number: u32, sent: u32) -> Attempt {
-        Attempt { number, sent, queued_at: NOW, first_tried: NOW, began: NOW, level }
+        Attempt { number, sent, queued_at: NOW, first_tried: NOW, began: NOW, level, is_plain: false }
     }
 
     fn first() -> Attempt {

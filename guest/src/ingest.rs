@@ -1,7 +1,7 @@
 //! Reads the JSON form of a notification, the same whichever host takes it in.
 //!
 //! `{"id", "level", "title", "body": text | [text] | {name: value} | [{"name", "value"}], "color", "to", "tags",
-//! "link"}`: all but one of `title` and `body` can be left out. Finds everything that is wrong at once, and
+//! "link", "key" or "resolves"}`: all but one of `title` and `body` can be left out. Finds everything that is wrong at once, and
 //! takes nothing that it does not understand.
 
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
@@ -15,7 +15,7 @@ use crate::notification::{Body, Field, Level, Notification};
 use crate::schema::kind;
 
 /// The members that are understood.
-const KNOWN: [&str; 8] = ["id", "level", "title", "body", "color", "to", "tags", "link"];
+const KNOWN: [&str; 10] = ["id", "level", "title", "body", "color", "to", "tags", "link", "key", "resolves"];
 
 /// No notification has more tags, or names more targets.
 const MOST_NAMES: usize = 100;
@@ -57,6 +57,8 @@ pub fn read(json: &str, id: String, at: u64) -> Result<Notification, Vec<Diagnos
         to: Vec::new(),
         tags: Vec::new(),
         link: None,
+        key: None,
+        resolves: None,
     };
     for (name, value) in &members {
         let at = root.at(name);
@@ -70,8 +72,14 @@ pub fn read(json: &str, id: String, at: u64) -> Result<Notification, Vec<Diagnos
             "to" => notification.to = names(value, &at, &mut problems),
             "tags" => notification.tags = names(value, &at, &mut problems),
             "link" => notification.link = read_link(value, &at, &mut problems),
+            "key" => notification.key = read_key(value, &at, &mut problems),
+            "resolves" => notification.resolves = read_key(value, &at, &mut problems),
             _ => problems.key(&at, format!("unknown key `{name}`"), did_you_mean(name, KNOWN)),
         }
+    }
+    if notification.key.is_some() && notification.resolves.is_some() {
+        let hint = "keep `key` where it opens an alert, and `resolves` where it closes one";
+        problems.value(&root.at("resolves"), "both `key` and `resolves` are set", hint);
     }
     if problems.is_empty() && notification.title.trim().is_empty() && notification.body.is_empty() {
         problems.value(&root, "the notification says nothing", "give it a `title` or a `body`");
@@ -156,6 +164,18 @@ fn read_id(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> String {
         problems.value(at, "this is no id", hint);
     }
     id
+}
+
+/// The name of an alert. Services take 255 characters at least
+/// (PagerDuty's `dedup_key`, <https://developer.pagerduty.com/docs/events-api-v2-overview>).
+fn read_key(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Option<String> {
+    let key = text(value, at, problems)?;
+    if key.is_empty() || key.chars().count() > LONGEST_ID || key.chars().any(char::is_control) {
+        let hint = format!("write 1 to {LONGEST_ID} characters, such as `disk/web-1`");
+        problems.value(at, "this is no key", hint);
+        return None;
+    }
+    Some(key)
 }
 
 fn read_level(value: &Value, at: &Pointer, problems: &mut Diagnostics) -> Level {
@@ -363,6 +383,19 @@ mod tests {
             assert_eq!(of(&json).unwrap_err()[0].path, "/id", "{id}");
         }
         assert!(of(r#"{"id":17,"title":"t"}"#).is_err());
+    }
+
+    #[test]
+    fn a_key_opens_an_alert_or_closes_it_and_not_both() {
+        assert_eq!(of(r#"{"key":"disk/web 1","title":"t"}"#).unwrap().alert(), "disk/web 1");
+        assert_eq!(of(r#"{"resolves":"disk","title":"t"}"#).unwrap().alert(), "disk");
+        assert_eq!(of(r#"{"title":"t"}"#).unwrap().alert(), "id");
+        let both = of(r#"{"key":"a","resolves":"a","title":"t"}"#).unwrap_err();
+        assert_eq!(both[0].path, "/resolves");
+        for key in ["", &"x".repeat(LONGEST_ID + 1), "a\nb"] {
+            let json = serde_json::json!({ "key": key, "title": "t" }).to_string();
+            assert_eq!(of(&json).unwrap_err()[0].path, "/key", "{key}");
+        }
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Judgement {
     pub class: Class,
     /// The outcome in words for people.
     pub detail: String,
+    /// Whether the delivery is plain text from now on, because the receiver refuses its markup.
+    pub is_plain: bool,
     /// What to remember of the endpoint from now on.
     pub endpoint: Endpoint,
 }
@@ -54,6 +56,8 @@ pub struct Understood<'a> {
     pub hint: Hint,
     /// Whether the service knows a delivery that it has seen before.
     pub knows_repeats: bool,
+    /// Whether the receiver refuses nothing but the markup.
+    pub refuses_markup: bool,
 }
 
 /// After a receiver's word comes so much more, drawn at random, in thousandths of it: those who were told
@@ -79,7 +83,9 @@ pub fn judge(
     let Understood { outcome, class, hint, .. } = *understood;
     let mut judge = Judge { policy, attempt, endpoint: endpoint.at(now), now, entropy };
     let hint = judge.heed(hint);
+    let becomes_plain = class == Class::Permanent && understood.refuses_markup && !attempt.is_plain;
     let verdict = match class {
+        Class::Permanent if becomes_plain => judge.plain(),
         Class::Delivered => judge.delivered(),
         Class::Transient => judge.failed(outcome, hint),
         Class::Ambiguous if policy.retry_ambiguous || understood.knows_repeats => judge.failed(outcome, hint),
@@ -93,7 +99,8 @@ pub fn judge(
         Class::Gone => judge.gone(),
         Class::Permanent => judge.refused(outcome),
     };
-    Judgement { verdict, class, detail: outcome.describe(), endpoint: judge.endpoint }
+    let is_plain = attempt.is_plain || becomes_plain;
+    Judgement { verdict, class, detail: outcome.describe(), is_plain, endpoint: judge.endpoint }
 }
 
 struct Judge<'a> {
@@ -232,6 +239,15 @@ impl Judge<'_> {
 
     fn park(&self, reason: &str) -> Verdict {
         if self.policy.park { Verdict::Park } else { Verdict::Dead(reason.to_owned()) }
+    }
+
+    /// The receiver works, and takes the text without its markup perhaps: at once, and whatever the limits, since
+    /// this happens to a delivery once.
+    fn plain(&mut self) -> Verdict {
+        if !matches!(self.endpoint.breaker, Breaker::Held(_)) {
+            self.close();
+        }
+        Verdict::Retry(self.now)
     }
 
     /// The receiver will not take this message; whoever says that, works.

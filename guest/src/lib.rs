@@ -8,7 +8,7 @@
 //! component in `wit/`; built natively it is a library for property tests, fuzzing and benchmarks.
 //!
 //! Modules, in the order in which data flows through them: [`ingest`] reads a [`notification`];
-//! [`config`] reads the targets; [`filter`] routes; a [`provider`] formats a [`request`], with [`markup`] and
+//! [`config`] reads the targets, and [`service_url`] those of other programs; [`filter`] routes; a [`provider`] formats a [`request`], with [`markup`] and
 //! [`limit`] for its texts; [`outcome`] says what a reply means and [`hint`] when to come back; [`endpoint`] and [`judge`] decide by the [`policy`], with
 //! [`backoff`], [`budget`], [`breaker`] and [`pace`].
 
@@ -37,6 +37,7 @@ pub mod policy;
 pub mod provider;
 pub mod request;
 pub mod schema;
+pub mod service_url;
 pub mod settings;
 #[cfg(test)]
 mod vendor_schemas;

@@ -5,6 +5,8 @@
 //! between grapheme clusters (Unicode Standard Annex 29), so that no character that a reader sees as one is
 //! torn apart.
 
+use std::fmt;
+
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::settings::declare::choices;
@@ -71,6 +73,28 @@ pub enum Measure {
     Items(usize),
     /// So long is the whole body of the request; the places are empty.
     Body(Limit),
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.unit {
+            Unit::Characters => "characters",
+            Unit::Bytes => "bytes",
+            Unit::Utf16 => "UTF-16 units",
+        };
+        write!(f, "{} {unit}", self.most)
+    }
+}
+
+/// For people: `4096 characters`.
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Each(limit) | Self::Body(limit) => limit.fmt(f),
+            Self::Sum(limit) => write!(f, "{limit} in all"),
+            Self::Items(most) => most.fmt(f),
+        }
+    }
 }
 
 // === impl Limit ===

@@ -70,6 +70,10 @@ pub struct Notification {
     pub tags: Vec<String>,
     /// A URL that a reader can follow.
     pub link: Option<String>,
+    /// What it is about, in the caller's words: a service that keeps alerts open opens one under this name.
+    pub key: Option<String>,
+    /// Which of them it closes; never set together with `key`.
+    pub resolves: Option<String>,
 }
 
 choices! {
@@ -173,6 +177,13 @@ impl Notification {
         self.color.unwrap_or_else(|| self.level.color())
     }
 
+    /// What a service that keeps alerts open knows the alert by: the key that opens or closes it, or else the
+    /// notification's own id.
+    #[must_use]
+    pub fn alert(&self) -> &str {
+        self.resolves.as_deref().or(self.key.as_deref()).unwrap_or(&self.id)
+    }
+
     /// What it says ([`Text::of`]) in CommonMark or as plain text, for services that take it as it is. The lines
     /// of lists and fields are ended as GoDoxy's are.
     #[must_use]
@@ -219,6 +230,8 @@ pub(crate) mod tests {
             to: vec![],
             tags: vec![],
             link: None,
+            key: None,
+            resolves: None,
         }
     }
 

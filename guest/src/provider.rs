@@ -3,14 +3,15 @@
 //! To add one: write `provider/NAME.rs` after the example of a short one ([`gotify`]), and add it to
 //! [`ALL`]. Nothing else changes, in this crate or in any host.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::diagnostic::{Diagnostics, Pointer};
+use crate::diagnostic::{Diagnostics, Pointer, did_you_mean};
 use crate::limit::{Bound, Overflow};
-use crate::notification::Notification;
+use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
 use crate::request::Request;
 use crate::schema;
+use crate::service_url::{self, FromUrl, ServiceUrl, UrlDialect, UrlProblem, Urls};
 use crate::settings::declare::Setting;
 
 pub mod discord;
@@ -30,6 +31,16 @@ pub mod webhook;
 pub struct Occasion {
     /// When this attempt begins, in milliseconds since the Unix epoch.
     pub now: u64,
+    /// Whether the receiver refused the markup of an earlier attempt, so that this one is plain text.
+    pub is_plain: bool,
+}
+
+impl Occasion {
+    /// The format to write in, where the target has this one.
+    #[must_use]
+    pub fn format(&self, format: Format) -> Format {
+        if self.is_plain { Format::Plain } else { format }
+    }
 }
 
 /// A kind of service, configured for one target.
@@ -49,6 +60,12 @@ pub trait Provider: Sized + 'static {
     /// Whether the service knows a delivery that it has seen before by the notification's id, and shows it
     /// once. Only its own documentation can say so.
     const KNOWS_REPEATS: bool = false;
+    /// How a target says who it is, in a few words for a table: `token`, `secret URL`.
+    const AUTH: &'static str;
+    /// What text is written in, in a few words for a table: `HTML`, `plain text`.
+    const DIALECT: &'static str;
+    /// What URLs of Apprise and shoutrrr stand for such targets.
+    const URLS: Urls;
     /// The limits of the service, each of which its requests keep to unless `overflow` is `upstream`.
     const LIMITS: &'static [Bound] = &[];
     /// What becomes of a text that is longer, where the target does not say.
@@ -67,8 +84,22 @@ pub trait Provider: Sized + 'static {
         problems: &mut Diagnostics,
     ) -> Option<Self>;
 
+    /// The settings that a URL of one of [`Provider::URLS`] stands for: those of several targets where it names
+    /// several receivers. What it takes from the URL is used, what it leaves is reported.
+    ///
+    /// # Errors
+    ///
+    /// Which part of the URL is wrong.
+    fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem>;
+
+    /// Whether a URL with a scheme that both dialects have is of shoutrrr's form, which Apprise's never has.
+    fn is_shoutrrr(url: &ServiceUrl) -> bool {
+        let _ = url;
+        false
+    }
+
     /// The requests that deliver a notification, in the order in which they must be sent; at least one, and
-    /// as many on every occasion.
+    /// as many on every occasion that is plain, and on every other.
     ///
     /// # Errors
     ///
@@ -79,6 +110,12 @@ pub trait Provider: Sized + 'static {
     fn classify(&self, reply: &Reply) -> Option<Class> {
         let _ = reply;
         None
+    }
+
+    /// Whether a reply refuses nothing but the markup, so that plain text has a chance.
+    fn refuses_markup(&self, reply: &Reply) -> bool {
+        let _ = reply;
+        false
     }
 
     /// When the receiver wants to be asked again, in milliseconds from now, where its body says so; see
@@ -101,6 +138,9 @@ pub trait Service {
     /// See [`Provider::classify`].
     fn classify(&self, reply: &Reply) -> Option<Class>;
 
+    /// See [`Provider::refuses_markup`].
+    fn refuses_markup(&self, reply: &Reply) -> bool;
+
     /// See [`Provider::hint`].
     fn hint(&self, reply: &Reply) -> Option<u64>;
 
@@ -115,6 +155,10 @@ impl<P: Provider> Service for P {
 
     fn classify(&self, reply: &Reply) -> Option<Class> {
         Provider::classify(self, reply)
+    }
+
+    fn refuses_markup(&self, reply: &Reply) -> bool {
+        Provider::refuses_markup(self, reply)
     }
 
     fn hint(&self, reply: &Reply) -> Option<u64> {
@@ -137,6 +181,16 @@ pub struct Entry {
     pub example: &'static str,
     /// See [`Provider::ORIGINS`].
     pub origins: &'static [&'static str],
+    /// See [`Provider::AUTH`].
+    pub auth: &'static str,
+    /// See [`Provider::DIALECT`].
+    pub dialect: &'static str,
+    /// See [`Provider::URLS`].
+    pub urls: Urls,
+    /// See [`Provider::from_url`].
+    pub from_url: fn(&mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem>,
+    /// See [`Provider::is_shoutrrr`].
+    pub is_shoutrrr: fn(&ServiceUrl) -> bool,
     /// See [`Provider::LIMITS`].
     pub limits: &'static [Bound],
     /// See [`Provider::OVERFLOW`].
@@ -170,6 +224,59 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     ALL.iter().find(|entry| entry.name == name)
 }
 
+/// The settings of the targets that a URL stands for.
+///
+/// A scheme that one dialect has alone is read as that dialect reads it. One that both have is read as Apprise
+/// reads it, unless the URL is of a form that only shoutrrr has. `dialect` goes over both rules.
+///
+/// # Errors
+///
+/// Which part of the URL is wrong.
+pub fn from_url(text: &str, dialect: Option<UrlDialect>) -> Result<Vec<FromUrl>, UrlProblem> {
+    let scheme = text.trim().split("://").next().unwrap_or_default().to_ascii_lowercase();
+    // `svc+https://host/…` is shoutrrr's form for a service that has a URL of its own.
+    let base = scheme.split('+').next().unwrap_or_default();
+    let has = |schemes: &[&str]| schemes.contains(&scheme.as_str());
+    let of = |dialect: UrlDialect| {
+        let schemes = |entry: &Entry| match dialect {
+            UrlDialect::Apprise => entry.urls.apprise,
+            UrlDialect::Shoutrrr => entry.urls.shoutrrr,
+        };
+        let is_custom =
+            |entry: &Entry| dialect == UrlDialect::Shoutrrr && entry.urls.shoutrrr.contains(&base);
+        ALL.iter().find(|entry| has(schemes(entry)) || is_custom(entry))
+    };
+    let (apprise, shoutrrr) = (of(UrlDialect::Apprise), of(UrlDialect::Shoutrrr));
+    let (entry, dialect) = match (dialect, apprise, shoutrrr) {
+        (Some(UrlDialect::Apprise), Some(entry), _) | (None, Some(entry), None) => {
+            (entry, UrlDialect::Apprise)
+        }
+        (Some(UrlDialect::Shoutrrr), _, Some(entry)) | (None, None, Some(entry)) => {
+            (entry, UrlDialect::Shoutrrr)
+        }
+        (None, Some(entry), Some(other)) => {
+            let url = ServiceUrl::parse(text, UrlDialect::Shoutrrr);
+            match url.is_ok_and(|url| (other.is_shoutrrr)(&url)) {
+                true => (other, UrlDialect::Shoutrrr),
+                false => (entry, UrlDialect::Apprise),
+            }
+        }
+        _ => {
+            let schemes =
+                |entry: &'static Entry| entry.urls.apprise.iter().chain(entry.urls.shoutrrr).copied();
+            let hint = did_you_mean(&scheme, ALL.iter().flat_map(schemes));
+            return Err(service_url::wrong("scheme", "is of no provider", &hint));
+        }
+    };
+    let mut url = ServiceUrl::parse(text, dialect)?;
+    let mut targets = (entry.from_url)(&mut url)?;
+    for target in &mut targets {
+        target.shift_insert(0, "provider".to_owned(), entry.name.into());
+    }
+    let has_format = (entry.schema)().pointer("/properties/format").is_some();
+    url.finish(targets, has_format)
+}
+
 impl Entry {
     const fn of<P: Provider>() -> Self {
         Self {
@@ -177,6 +284,11 @@ impl Entry {
             summary: P::SUMMARY,
             example: P::EXAMPLE,
             origins: P::ORIGINS,
+            auth: P::AUTH,
+            dialect: P::DIALECT,
+            urls: P::URLS,
+            from_url: P::from_url,
+            is_shoutrrr: P::is_shoutrrr,
             limits: P::LIMITS,
             overflow: P::OVERFLOW,
             schema: P::Settings::schema,
@@ -193,107 +305,4 @@ impl Entry {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::color::Color;
-    use crate::notification::{Body, Field, Level};
-    use crate::request::Segment;
-
-    /// A target of a provider, from its settings in JSON.
-    pub(crate) fn open<P: Provider>(settings: Value) -> P {
-        let mut problems = Diagnostics::default();
-        let settings = P::Settings::read(&settings).expect("the settings fit");
-        P::check(settings, P::OVERFLOW, &Pointer::default(), &mut problems)
-            .unwrap_or_else(|| panic!("refused: {:?}", problems.into_vec()))
-    }
-
-    /// What is wrong with settings in JSON: `path: problem (hint)`.
-    pub(crate) fn problems<P: Provider>(settings: Value) -> Vec<String> {
-        let (root, mut problems) = (Pointer::default(), Diagnostics::default());
-        schema::check(&P::Settings::schema(), &settings, &root, &mut problems);
-        if problems.is_empty() {
-            let settings = P::Settings::read(&settings).expect("what fits the schema is read");
-            let target = P::check(settings, P::OVERFLOW, &root, &mut problems);
-            assert_eq!(target.is_some(), problems.is_empty(), "a target, or what is wrong");
-        }
-        problems.into_vec().into_iter().map(|d| format!("{}: {} ({})", d.path, d.problem, d.hint)).collect()
-    }
-
-    /// When the tests' requests are formatted: 12.345 s past a whole minute.
-    pub(crate) const OCCASION: Occasion = Occasion { now: 1_700_000_052_345 };
-
-    /// The requests that deliver a notification.
-    pub(crate) fn requests(target: &impl Provider, notification: &Notification) -> Vec<Request> {
-        target.format(notification, &OCCASION).expect("it can be delivered")
-    }
-
-    /// The one request that delivers a notification.
-    pub(crate) fn request(target: &impl Provider, notification: &Notification) -> Request {
-        let mut requests = requests(target, notification);
-        assert_eq!(requests.len(), 1);
-        requests.remove(0)
-    }
-
-    /// The body of a request that has no secret in it.
-    pub(crate) fn body(request: &Request) -> String {
-        match request.body.as_slice() {
-            [] => String::new(),
-            [Segment::Text(text)] => text.clone(),
-            other => panic!("more than text: {other:?}"),
-        }
-    }
-
-    /// The value of a request's header; there is at most one of a name.
-    pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Option<&'a [Segment]> {
-        let mut values = request.headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-        let value = values.next().map(|(_, value)| value.as_slice());
-        assert!(values.next().is_none(), "two headers called {name}");
-        value
-    }
-
-    /// Notifications of every kind, with any text.
-    pub(crate) fn notifications() -> impl Strategy<Value = Notification> {
-        let text = || prop_oneof![any::<String>(), r#"[ -~\n"\\$&%+=]{0,40}"#];
-        let field = (text(), text()).prop_map(|(name, value)| Field { name, value });
-        let body = prop_oneof![
-            text().prop_map(Body::Text),
-            prop::collection::vec(text(), 0..30).prop_map(Body::Items),
-            prop::collection::vec(field, 0..30).prop_map(Body::Fields),
-        ];
-        let level = prop::sample::select(Level::ALL.as_slice());
-        let color = prop::option::of((0_u32..=0xff_ffff).prop_map(|rgb| Color::from_rgb(rgb).unwrap()));
-        let tags = prop::collection::vec(text(), 0..4);
-        let link =
-            prop::option::of(prop_oneof![any::<String>(), Just("https://status.example/web".to_owned())]);
-        let parts = (level, text(), body, color, tags, link);
-        parts.prop_map(|(level, title, body, color, tags, link)| {
-            let id = "01890a5d-ac96-774b-bcce-b302099a8057".to_owned();
-            Notification { id, at: 1_700_000_000_000, level, title, body, color, to: vec![], tags, link }
-        })
-    }
-
-    #[test]
-    fn names_are_kebab_case_unique_and_sorted() {
-        let names: Vec<&str> = ALL.iter().map(|entry| entry.name).collect();
-        assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
-        for name in names {
-            assert!(
-                name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn every_setting_of_every_provider_is_described() {
-        for entry in ALL {
-            let schema = (entry.schema)();
-            assert_eq!(schema["additionalProperties"], Value::Bool(false), "{}", entry.name);
-            for (name, property) in schema["properties"].as_object().unwrap() {
-                assert!(property["description"].is_string(), "{}: {name}", entry.name);
-            }
-        }
-    }
-}
+pub(crate) mod tests;

@@ -22,7 +22,8 @@ fn hint(wait: u64) -> Hint {
 }
 
 fn judged_with(attempt: &Attempt, outcome: &Outcome, hint: Hint, endpoint: Endpoint) -> Judgement {
-    let understood = Understood { outcome, class: class(outcome), hint, knows_repeats: false };
+    let understood =
+        Understood { outcome, class: class(outcome), hint, knows_repeats: false, refuses_markup: false };
     judge(&Policy::default(), attempt, &understood, endpoint, NOW, 7)
 }
 
@@ -251,8 +252,13 @@ fn what_may_have_arrived_is_sent_again_as_the_settings_and_the_service_allow() {
         [(true, false, true), (false, true, true), (false, false, false)]
     {
         let policy = Policy { retry_ambiguous, ..Policy::default() };
-        let understood =
-            Understood { outcome: &outcome, class: Class::Ambiguous, hint: Hint::default(), knows_repeats };
+        let understood = Understood {
+            outcome: &outcome,
+            class: Class::Ambiguous,
+            hint: Hint::default(),
+            knows_repeats,
+            refuses_markup: false,
+        };
         let judgement = judge(&policy, &attempt(Level::Error, 0, 0), &understood, working(), NOW, 7);
         assert_eq!(matches!(judgement.verdict, Verdict::Retry(_)), is_retried);
         assert_eq!(judgement.endpoint.consecutive_failures, 1);
@@ -269,6 +275,7 @@ fn where_nothing_is_parked_the_limits_end_everything() {
             class: class(&outcome),
             hint: Hint::default(),
             knows_repeats: false,
+            refuses_markup: false,
         };
         judge(&policy, &attempt(Level::Info, number, number), &understood, endpoint, NOW, 7).verdict
     };
@@ -361,8 +368,8 @@ proptest! {
     ) {
         let outcome = status(code);
         let hint = Hint { wait, ..Hint::default() };
-        let attempt = Attempt { number, sent, queued_at: first_tried, first_tried, began, level };
-        let understood = Understood { outcome: &outcome, class: class(&outcome), hint, knows_repeats: false };
+        let attempt = Attempt { number, sent, queued_at: first_tried, first_tried, began, level, is_plain: false };
+        let understood = Understood { outcome: &outcome, class: class(&outcome), hint, knows_repeats: false, refuses_markup: false };
         let judgement = judge(&Policy::default(), &attempt, &understood, endpoint, now, entropy);
         if let Verdict::Retry(at) = judgement.verdict {
             prop_assert!(at > now);
@@ -414,6 +421,7 @@ fn attempts(script: &[(u8, u64)], seconds: u64) -> (u64, u64, u64) {
             class: class(&outcome),
             hint: Hint::default(),
             knows_repeats: false,
+            refuses_markup: false,
         };
         let judgement = judge(&Policy::default(), &next, &understood, admitted, now, n as u64);
         endpoint = judgement.endpoint;

@@ -14,7 +14,7 @@
 //! Rate limits are told by Retry-After and, finer, in the body
 //! (<https://docs.discord.com/developers/topics/rate-limits>).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::hint::{self, Unit};
@@ -26,8 +26,9 @@ use crate::outcome::{Class, Reply};
 use crate::payload::{Object, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
+use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
 use crate::settings::declare::settings;
-use crate::settings::{BaseUrl, SecretUrl};
+use crate::settings::{BaseUrl, SecretUrl, path_segment};
 
 settings! {
     /// What a target's own settings are.
@@ -74,6 +75,14 @@ impl Provider for Discord {
   provider: discord
   url: ${DISCORD_WEBHOOK}
 ";
+    const AUTH: &'static str = "secret URL";
+    const DIALECT: &'static str = "Discord's markdown";
+    const URLS: Urls = Urls {
+        apprise: &["discord"],
+        apprise_form: "discord://id/token",
+        shoutrrr: &["discord"],
+        shoutrrr_form: "discord://token@id",
+    };
     const LIMITS: &'static [Bound] = &[
         Bound::text("title", &["/embeds/*/title"], TITLE),
         Bound::text("text", &["/embeds/*/description"], DESCRIPTION),
@@ -99,8 +108,35 @@ impl Provider for Discord {
         Some(Self { settings, overflow })
     }
 
-    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
-        let Settings { url, format, username, avatar, thread } = &self.settings;
+    fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
+        let (id, token, username) = match url.dialect {
+            UrlDialect::Apprise => {
+                (url.take_host("the webhook's id")?, url.entry("the webhook's token")?, url.user())
+            }
+            UrlDialect::Shoutrrr => {
+                let token = url
+                    .user()
+                    .ok_or_else(|| wrong("user", "is missing: the webhook's token belongs there", ""))?;
+                (url.take_host("the webhook's id")?, token, url.option(&["username"]))
+            }
+        };
+        let webhook =
+            format!("https://discord.com/api/webhooks/{}/{}", path_segment(&id), path_segment(&token));
+        Ok(vec![settings([
+            ("url", webhook.into()),
+            ("username", json!(username)),
+            ("avatar", json!(url.option(&["avatar_url", "avatarurl"]))),
+            ("thread", json!(url.option(&["thread", "thread_id", "threadid"]))),
+        ])])
+    }
+
+    fn is_shoutrrr(url: &ServiceUrl) -> bool {
+        url.has_login() && url.entries() == 0
+    }
+
+    fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
+        let Settings { url, username, avatar, thread, .. } = &self.settings;
+        let format = occasion.format(self.settings.format);
         let request = |embed| {
             let mut request = Request::new("POST", url.segments());
             request.query.extend(thread.iter().map(|thread| ("thread_id".to_owned(), thread.clone())));
@@ -108,7 +144,7 @@ impl Provider for Discord {
                 message(embed).with("username", username.clone()).with("avatar_url", avatar.clone());
             message.into(request)
         };
-        Ok(embeds(notification, *format, self.overflow).into_iter().map(request).collect())
+        Ok(embeds(notification, format, self.overflow).into_iter().map(request).collect())
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {

@@ -21,6 +21,7 @@ struct Target {
     entry: &'static Entry,
     settings: Value,
     overflow: Overflow,
+    is_plain: bool,
     service: Box<dyn Service>,
 }
 
@@ -31,20 +32,22 @@ fn targets() -> Vec<Target> {
         let schema = (entry.schema)();
         for example in examples(entry) {
             let own = own_settings(&example, &schema);
-            let formats =
-                if schema["properties"]["format"].is_object() { vec!["markdown", "plain"] } else { vec![""] };
-            for format in formats {
+            let formats: &[(&str, bool)] = match schema["properties"]["format"].is_object() {
+                true => &[("markdown", false), ("markdown", true), ("plain", false)],
+                false => &[("", false)],
+            };
+            for (format, is_plain) in formats {
                 for overflow in [Overflow::Split, Overflow::Truncate, Overflow::Upstream] {
                     let mut settings = own.clone();
                     if !format.is_empty() {
-                        settings["format"] = json!(format);
+                        settings["format"] = json!(*format);
                     }
                     let mut problems = Diagnostics::default();
                     let at = Pointer::default();
                     let service = (entry.open)(settings.clone(), Some(overflow), &at, &mut problems);
                     let service =
                         service.unwrap_or_else(|| panic!("{}: {:?}", entry.name, problems.into_vec()));
-                    targets.push(Target { entry, settings, overflow, service });
+                    targets.push(Target { entry, settings, overflow, is_plain: *is_plain, service });
                 }
             }
         }
@@ -80,7 +83,7 @@ fn examples(entry: &Entry) -> Vec<Value> {
 
 impl Target {
     fn requests(&self, notification: &Notification) -> Vec<Request> {
-        let occasion = Occasion { now: notification.at };
+        let occasion = Occasion { now: notification.at, is_plain: self.is_plain };
         let requests = self.service.format(notification, &occasion);
         let requests = requests.unwrap_or_else(|why| panic!("{}: {why}", self.entry.name));
         assert!(!requests.is_empty(), "{}", self.entry.name);
@@ -248,6 +251,31 @@ fn a_secret_that_is_no_name_is_refused_without_a_word_of_it() {
                 assert!((entry.open)(settings, None, &at, &mut problems).is_none(), "{}/{name}", entry.name);
                 assert!(!format!("{problems:?}").contains("canary"), "{}/{name}", entry.name);
             }
+        }
+    }
+}
+
+#[test]
+fn a_scheme_is_of_one_provider_and_every_form_has_one() {
+    for (dialect, schemes) in [
+        (
+            UrlDialect::Apprise,
+            ALL.iter().map(|entry| (entry.urls.apprise, entry.urls.apprise_form)).collect::<Vec<_>>(),
+        ),
+        (
+            UrlDialect::Shoutrrr,
+            ALL.iter().map(|entry| (entry.urls.shoutrrr, entry.urls.shoutrrr_form)).collect(),
+        ),
+    ] {
+        let mut all: Vec<&str> = schemes.iter().flat_map(|(schemes, _)| *schemes).copied().collect();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count, "{dialect:?}: {all:?}");
+        for (schemes, form) in schemes {
+            assert_eq!(schemes.is_empty(), form.is_empty(), "{form}");
+            let scheme = form.split("://").next().unwrap_or_default();
+            assert!(schemes.is_empty() || schemes.contains(&scheme), "{form}");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! that every message here has one. The token goes into a header, never into the query, and its form is the
 //! server's business: it changed with Gotify 3.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::limit::Overflow;
@@ -13,6 +13,7 @@ use crate::notification::{Format, Level, Notification};
 use crate::payload::{Object, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
+use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings};
 use crate::settings::declare::{Within, settings};
 use crate::settings::{BaseUrl, PerLevel, Secret};
 
@@ -54,6 +55,14 @@ impl Provider for Gotify {
     warn: 4
     error: 8
 ";
+    const AUTH: &'static str = "token";
+    const DIALECT: &'static str = "CommonMark";
+    const URLS: Urls = Urls {
+        apprise: &["gotify", "gotifys"],
+        apprise_form: "gotifys://host/path/token?priority=high",
+        shoutrrr: &["gotify"],
+        shoutrrr_form: "gotify://host/path/token?priority=5",
+    };
 
     type Settings = Settings;
 
@@ -67,8 +76,29 @@ impl Provider for Gotify {
         })
     }
 
-    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
-        let is_markdown = self.format == Format::Markdown;
+    fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
+        let is_tls = match url.dialect {
+            UrlDialect::Apprise => url.scheme == "gotifys",
+            UrlDialect::Shoutrrr => !url.flag(&["disabletls"])?.unwrap_or(false),
+        };
+        let token = url.last_entry("the application's token")?;
+        let base = url.base(is_tls)?;
+        let priority = match url.option(&["priority"]) {
+            None => Value::Null,
+            Some(text) => url_priority(&text)?,
+        };
+        // The token is always sent in a header.
+        url.flag(&["useheader"])?;
+        Ok(vec![settings([("url", base.into()), ("token", token.into()), ("priority", priority)])])
+    }
+
+    fn is_shoutrrr(url: &ServiceUrl) -> bool {
+        ["disabletls", "useheader", "title", "date"].iter().any(|name| url.has_option(name))
+    }
+
+    fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
+        let format = occasion.format(self.format);
+        let is_markdown = format == Format::Markdown;
         let click = notification.link.as_ref().map(|link| json!({ "click": { "url": link } }));
         let extras = object([
             ("client::display", json!(is_markdown.then(|| json!({ "contentType": "text/markdown" })))),
@@ -77,7 +107,7 @@ impl Provider for Gotify {
         let has_extras = is_markdown || click.is_some();
         let message = Object::default()
             .with("title", notification.title.as_str())
-            .with("message", notification.message(self.format))
+            .with("message", notification.message(format))
             .with("priority", self.priority.get(notification.level).0)
             .with("extras", has_extras.then_some(extras));
         let request =
@@ -96,10 +126,16 @@ fn default_priority(level: Level) -> Priority {
     })
 }
 
+/// A number, or Apprise's word for one.
+fn url_priority(text: &str) -> Result<Value, UrlProblem> {
+    let words = [("low", 0), ("moderate", 3), ("normal", 5), ("high", 8), ("emergency", 10)];
+    number_or_word(text, "?priority", &words, 0..=10)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::notification::Body;

@@ -9,7 +9,7 @@
 //! (<https://spec.matrix.org/latest/client-server-api/#transaction-identifiers>). The wait that a server asks
 //! for is in its body, or since version 1.10 in Retry-After.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::hint::{self, Unit};
@@ -21,6 +21,7 @@ use crate::outcome::Reply;
 use crate::payload::Object;
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
+use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
 use crate::settings::declare::settings;
 use crate::settings::{BaseUrl, Secret, path_segment};
 
@@ -62,6 +63,14 @@ impl Provider for Matrix {
   token: ${MATRIX_TOKEN}
   room: \"!qporfwt:example.org\"
 ";
+    const AUTH: &'static str = "access token";
+    const DIALECT: &'static str = "HTML";
+    const URLS: Urls = Urls {
+        apprise: &["matrix", "matrixs"],
+        apprise_form: "matrixs://token@host/!room:server",
+        shoutrrr: &["matrix"],
+        shoutrrr_form: "matrix://:token@host?rooms=!room:server",
+    };
     // By the transaction id, in the specification.
     const KNOWS_REPEATS: bool = true;
     const LIMITS: &'static [Bound] = &[Bound::body("message", CONTENT)];
@@ -85,8 +94,54 @@ impl Provider for Matrix {
         Some(Self { settings, overflow })
     }
 
-    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
-        let Settings { format, notice, .. } = &self.settings;
+    fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
+        let is_of_apprise = url.is(UrlDialect::Apprise);
+        let token = match (url.user(), url.password(), is_of_apprise) {
+            (Some(token), None, true) | (None, Some(token), false) => token,
+            (Some(_), Some(_), _) => {
+                let hint = "log in once, and write the access token in the place of both";
+                return Err(wrong("password", "is an account's, and Nuncio does not log in", hint));
+            }
+            _ => return Err(wrong("user", "is missing: an access token belongs there", "")),
+        };
+        let is_tls = if is_of_apprise {
+            url.scheme == "matrixs"
+        } else {
+            !url.flag(&["disabletls"])?.unwrap_or(false)
+        };
+        let base = url.origin(is_tls)?;
+        let mut rooms = url.rest();
+        rooms.extend(url.list(&["to", "rooms", "room"]));
+        if rooms.is_empty() {
+            return Err(wrong("path", "is missing: a room belongs there", "write its id, as `!id:server`"));
+        }
+        if rooms.iter().any(|room| !room.starts_with('!')) {
+            return Err(wrong(
+                "path",
+                "names a room by its alias",
+                "write its id, which begins with `!`; it is in the room's advanced settings",
+            ));
+        }
+        let notice = url.option(&["msgtype"]).is_some_and(|kind| kind.eq_ignore_ascii_case("notice"));
+        let target = |room: String| {
+            let notice = if notice { Value::from(true) } else { Value::Null };
+            settings([
+                ("url", base.as_str().into()),
+                ("token", token.as_str().into()),
+                ("room", room.into()),
+                ("notice", notice),
+            ])
+        };
+        Ok(rooms.into_iter().map(target).collect())
+    }
+
+    fn is_shoutrrr(url: &ServiceUrl) -> bool {
+        ["rooms", "room", "disabletls"].iter().any(|name| url.has_option(name))
+    }
+
+    fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
+        let Settings { notice, .. } = &self.settings;
+        let format = occasion.format(self.settings.format);
         let content = |part: &Text| {
             let content = Object::default()
                 .with("msgtype", if *notice { "m.notice" } else { "m.text" })
@@ -99,13 +154,11 @@ impl Provider for Matrix {
             }
         };
         let length = |part: &Text| {
-            let texts = [
-                part.write(&PLAIN),
-                if *format == Format::Plain { String::new() } else { part.write(&HTML) },
-            ];
+            let texts =
+                [part.write(&PLAIN), if format == Format::Plain { String::new() } else { part.write(&HTML) }];
             texts.into_iter().map(|text| Value::from(text).to_string().len()).sum::<usize>()
         };
-        let text = Text::of(notification, *format);
+        let text = Text::of(notification, format);
         let text = text.titled(&notification.title).linked(notification.link.as_deref());
         let parts = text.split(CONTENT.less(MEMBERS).most, self.overflow, &length);
         let request = |(n, part): (usize, &Text)| {
@@ -135,7 +188,7 @@ impl Matrix {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::notification::tests::{items, notification};

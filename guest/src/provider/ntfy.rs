@@ -13,7 +13,7 @@
 //! twice replaces itself on a phone (<https://docs.ntfy.sh/publish/#updating-deleting-notifications>). Older
 //! servers leave the header alone.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::authorization;
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -24,6 +24,7 @@ use crate::notification::{Format, Level, Notification};
 use crate::payload::Object;
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
+use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings, wrong};
 use crate::settings::declare::{Setting, Within, one_of, settings};
 use crate::settings::{BaseUrl, PerLevel, Secret};
 
@@ -100,6 +101,14 @@ impl Provider for Ntfy {
   token: ${NTFY_TOKEN}
   tags: [house]
 ";
+    const AUTH: &'static str = "none, token, or user and password";
+    const DIALECT: &'static str = "CommonMark";
+    const URLS: Urls = Urls {
+        apprise: &["ntfy", "ntfys"],
+        apprise_form: "ntfys://user:password@host/topic",
+        shoutrrr: &["ntfy"],
+        shoutrrr_form: "ntfy://user:password@host/topic?scheme=https",
+    };
 
     // Since 2.16, by the sequence id (https://docs.ntfy.sh/publish/#updating-notifications).
     const KNOWS_REPEATS: bool = true;
@@ -136,19 +145,81 @@ impl Provider for Ntfy {
         })
     }
 
-    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
+    fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
+        let is_of_apprise = url.is(UrlDialect::Apprise);
+        let is_tls = match is_of_apprise {
+            true => url.scheme == "ntfys",
+            false => {
+                url.option(&["scheme"]).is_none_or(|scheme| scheme != "http")
+                    && !url.flag(&["disabletls"])?.unwrap_or(false)
+            }
+        };
+        let named = if is_of_apprise { url.list(&["to"]) } else { Vec::new() };
+        // Without a topic behind it, what stands in the host's place is a topic of ntfy.sh.
+        let is_cloud = is_of_apprise
+            && (url.option(&["mode"]).is_some_and(|mode| mode.eq_ignore_ascii_case("cloud"))
+                || url.entries() == 0 && named.is_empty());
+        let (base, mut topics) = match is_cloud {
+            true => ("https://ntfy.sh".to_owned(), vec![url.take_host("a topic")?]),
+            false => (url.origin(is_tls)?, Vec::new()),
+        };
+        topics.extend(url.rest());
+        topics.extend(named);
+        if topics.is_empty() {
+            return Err(wrong(
+                "path",
+                "is missing: a topic belongs there",
+                "write it as `ntfy://host/topic`",
+            ));
+        }
+        let (user, password) = (url.user(), url.password());
+        let by_option = if is_of_apprise { url.option(&["token"]) } else { None };
+        let wants_token =
+            is_of_apprise && url.option(&["auth"]).is_some_and(|auth| auth.eq_ignore_ascii_case("token"));
+        let (token, user, password) = match (by_option, user, password) {
+            (Some(token), _, _) => (Some(token), None, None),
+            (None, None, Some(token)) => (Some(token), None, None),
+            (None, Some(user), None) if is_of_apprise && (wants_token || user.starts_with("tk_")) => {
+                (Some(user), None, None)
+            }
+            (None, user, password) => (None, user, password),
+        };
+        let priority = match url.option(&["priority"]) {
+            None => Value::Null,
+            Some(text) => url_priority(&text)?,
+        };
+        let tags = url.list(&["tags", "xtags"]);
+        let target = |topic: String| {
+            settings([
+                ("url", base.as_str().into()),
+                ("topic", topic.into()),
+                ("token", json!(token)),
+                ("user", json!(user)),
+                ("password", json!(password)),
+                ("priority", priority.clone()),
+                ("tags", if tags.is_empty() { Value::Null } else { json!(tags) }),
+            ])
+        };
+        Ok(topics.into_iter().map(target).collect())
+    }
+
+    fn is_shoutrrr(url: &ServiceUrl) -> bool {
+        ["scheme", "disabletls"].iter().any(|name| url.has_option(name))
+    }
+
+    fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
         let mut tags: Vec<&str> = Vec::new();
         for tag in self.tags.iter().chain(&notification.tags) {
             if !tags.contains(&tag.as_str()) {
                 tags.push(tag);
             }
         }
-        let level = notification.level;
-        let whole = notification.message(self.format);
+        let (level, format) = (notification.level, occasion.format(self.format));
+        let whole = notification.message(format);
         let parts = match self.overflow {
             Overflow::Split | Overflow::Truncate if !MESSAGE.fits(&whole) => {
-                let text = Text::of(notification, self.format);
-                text.parts(self.format.of(&COMMONMARK), MESSAGE, self.overflow)
+                let text = Text::of(notification, format);
+                text.parts(format.of(&COMMONMARK), MESSAGE, self.overflow)
             }
             _ => vec![whole],
         };
@@ -161,7 +232,7 @@ impl Provider for Ntfy {
                 .with("priority", priority.0)
                 .with("tags", (!tags.is_empty()).then(|| tags.clone()))
                 .with("click", notification.link.clone())
-                .with("markdown", (self.format == Format::Markdown).then_some(true));
+                .with("markdown", (format == Format::Markdown).then_some(true));
             let mut request = Request::new("POST", self.url.clone());
             // Each part has its own, or else it would take the place of the one before.
             let id = if n == 0 { notification.id.clone() } else { format!("{}-{n}", notification.id) };
@@ -191,6 +262,22 @@ fn default_priority(level: Level) -> Priority {
 /// Whether a topic may have it, or a sequence id.
 fn is_of_topic(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+/// A number, or a word that Apprise or ntfy has for one.
+fn url_priority(text: &str) -> Result<Value, UrlProblem> {
+    let words = [
+        ("min", 1),
+        ("low", 2),
+        ("moderate", 2),
+        ("default", 3),
+        ("normal", 3),
+        ("high", 4),
+        ("max", 5),
+        ("emergency", 5),
+        ("urgent", 5),
+    ];
+    number_or_word(text, "?priority", &words, 1..=5)
 }
 
 #[cfg(test)]

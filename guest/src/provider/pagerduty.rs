@@ -10,7 +10,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::limit::{Bound, Limit, Overflow};
@@ -20,6 +20,7 @@ use crate::notification::{Body, Format, Level, Notification};
 use crate::payload::{Object, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
+use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
 use crate::settings::declare::{choices, settings};
 use crate::settings::{PerLevel, Secret};
 
@@ -70,6 +71,7 @@ pub struct PagerDuty {
 }
 
 const SUMMARY: Limit = Limit::characters(1024);
+const DEDUP_KEY: Limit = Limit::characters(255);
 const EVENT: Limit = Limit::bytes(512_000);
 
 /// How long details may be in JSON: the rest of an event is far below what is left.
@@ -90,12 +92,23 @@ impl Provider for PagerDuty {
   key: ${PAGERDUTY_KEY}
   filter: { level: error }
 ";
+    const AUTH: &'static str = "integration key";
+    const DIALECT: &'static str = "plain text";
+    const URLS: Urls = Urls {
+        apprise: &["pagerduty"],
+        apprise_form: "pagerduty://key@api-key/source/component",
+        shoutrrr: &["pagerduty"],
+        shoutrrr_form: "pagerduty:///key?severity=error",
+    };
     const ORIGINS: &'static [&'static str] =
         &["https://events.pagerduty.com", "https://events.eu.pagerduty.com"];
     // By `dedup_key`, as the page above says.
     const KNOWS_REPEATS: bool = true;
-    const LIMITS: &'static [Bound] =
-        &[Bound::text("summary", &["/payload/summary"], SUMMARY), Bound::body("event", EVENT)];
+    const LIMITS: &'static [Bound] = &[
+        Bound::text("summary", &["/payload/summary"], SUMMARY),
+        Bound::text("key", &["/dedup_key"], DEDUP_KEY),
+        Bound::body("event", EVENT),
+    ];
     const OVERFLOW: Overflow = Overflow::Truncate;
 
     type Settings = Settings;
@@ -105,6 +118,49 @@ impl Provider for PagerDuty {
         let severity =
             settings.severity.clone().map_or(defaults.clone(), |severity| severity.over(&defaults));
         Some(Self { settings, severity, overflow })
+    }
+
+    fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
+        let (key, source, component) = match url.dialect {
+            UrlDialect::Apprise => {
+                let key = url
+                    .user()
+                    .ok_or_else(|| wrong("user", "is missing: the integration key belongs there", ""))?;
+                // An API key, which events need none of.
+                url.take_host("the API key")?;
+                let (source, component) = (url.optional_entry(), url.optional_entry());
+                (
+                    key,
+                    source.or_else(|| url.option(&["source"])),
+                    component.or_else(|| url.option(&["component"])),
+                )
+            }
+            UrlDialect::Shoutrrr => {
+                (url.entry("the integration key")?, url.option(&["source"]), url.option(&["component"]))
+            }
+        };
+        let region = match url.host() {
+            "events.eu.pagerduty.com" => Some("eu".to_owned()),
+            _ => url.option(&["region"]).map(|region| region.to_ascii_lowercase()),
+        };
+        if url.is(UrlDialect::Shoutrrr)
+            && ["", "events.pagerduty.com", "events.eu.pagerduty.com"].contains(&url.host())
+        {
+            url.take_host("").ok();
+        }
+        Ok(vec![settings([
+            ("key", key.into()),
+            ("region", json!(region)),
+            ("source", json!(source)),
+            ("component", json!(component)),
+            ("group", json!(url.option(&["group"]))),
+            ("class", json!(url.option(&["class"]))),
+            ("severity", json!(url.option(&["severity"]))),
+        ])])
+    }
+
+    fn is_shoutrrr(url: &ServiceUrl) -> bool {
+        !url.has_login()
     }
 
     fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
@@ -125,8 +181,8 @@ impl Provider for PagerDuty {
         let links = notification.link.as_ref().map(|link| json!([{ "href": link, "text": "Open" }]));
         let event = Object::default()
             .with_secret("routing_key", key)
-            .with("event_action", "trigger")
-            .with("dedup_key", notification.id.as_str())
+            .with("event_action", if notification.resolves.is_some() { "resolve" } else { "trigger" })
+            .with("dedup_key", DEDUP_KEY.cut(notification.alert()))
             .with("client", "Nuncio")
             .with("links", links)
             .with("payload", payload);

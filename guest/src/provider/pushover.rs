@@ -7,7 +7,7 @@
 //! Pushover answers `"status": 1`, or 4xx to what will never do; a 429 is the month's quota. It has no
 //! idempotency key.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -20,6 +20,7 @@ use crate::outcome::{Class, Reply};
 use crate::payload::Form;
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
+use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings, wrong};
 use crate::settings::declare::{Within, settings};
 use crate::settings::{PerLevel, Secret};
 
@@ -73,6 +74,14 @@ impl Provider for Pushover {
   token: ${PUSHOVER_TOKEN}
   user: ${PUSHOVER_USER}
 ";
+    const AUTH: &'static str = "token and user key";
+    const DIALECT: &'static str = "HTML of few tags";
+    const URLS: Urls = Urls {
+        apprise: &["pover"],
+        apprise_form: "pover://user@token/device",
+        shoutrrr: &["pushover"],
+        shoutrrr_form: "pushover://shoutrrr:token@user/?devices=phone",
+    };
     const ORIGINS: &'static [&'static str] = &["https://api.pushover.net"];
     const LIMITS: &'static [Bound] = &[
         Bound::text("title", &["/title"], TITLE),
@@ -103,8 +112,44 @@ impl Provider for Pushover {
         (problems.len() == before).then_some(Self { settings, priority, repeat, expire, overflow })
     }
 
-    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
-        let Settings { token, user, device, sound, format, .. } = &self.settings;
+    fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
+        let (user, token, mut devices) = match url.dialect {
+            UrlDialect::Apprise => {
+                let user = url
+                    .user()
+                    .ok_or_else(|| wrong("user", "is missing: the user's key belongs there", ""))?;
+                (user, url.take_host("the application's token")?, url.rest())
+            }
+            UrlDialect::Shoutrrr => {
+                url.user();
+                let token = url.password().ok_or_else(|| {
+                    wrong("password", "is missing: the application's token belongs there", "")
+                })?;
+                (url.take_host("the user's key")?, token, url.list(&["devices"]))
+            }
+        };
+        if url.is(UrlDialect::Apprise) {
+            devices.extend(url.list(&["to"]));
+        }
+        let priority = match url.option(&["priority"]) {
+            None => Value::Null,
+            Some(text) => url_priority(&text)?,
+        };
+        let seconds = |text: Option<String>| text.map(|seconds| format!("{seconds}s"));
+        Ok(vec![settings([
+            ("token", token.into()),
+            ("user", user.into()),
+            ("device", devices.join(",").into()),
+            ("sound", json!(url.option(&["sound"]))),
+            ("priority", priority),
+            ("repeat", json!(seconds(url.option(&["retry"])))),
+            ("expire", json!(seconds(url.option(&["expire"])))),
+        ])])
+    }
+
+    fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
+        let Settings { token, user, device, sound, .. } = &self.settings;
+        let format = occasion.format(self.settings.format);
         let title = Text::plain(&notification.title).fit(&PLAIN, self.overflow.limit(TITLE));
         let Within(priority) = self.priority.get(notification.level);
         let link = notification.link.as_deref().filter(|link| self.overflow.limit(URL).fits(link));
@@ -118,7 +163,7 @@ impl Provider for Pushover {
                 .with_text("url", link.unwrap_or_default())
                 .with_text("device", device.as_deref().unwrap_or_default())
                 .with_text("sound", sound.as_deref().unwrap_or_default());
-            if *format == Format::Markdown {
+            if format == Format::Markdown {
                 form = form.with("html", "1");
             }
             if priority == 2 {
@@ -126,7 +171,7 @@ impl Provider for Pushover {
             }
             form.into(Request::new("POST", vec!["https://api.pushover.net/1/messages.json".into()]))
         };
-        let text = Text::of(notification, *format);
+        let text = Text::of(notification, format);
         Ok(text.parts(format.of(&PUSHOVER), MESSAGE, self.overflow).into_iter().map(request).collect())
     }
 
@@ -151,14 +196,20 @@ fn default_priority(level: Level) -> Priority {
     })
 }
 
+/// A number, or Apprise's word for one.
+fn url_priority(text: &str) -> Result<Value, UrlProblem> {
+    let words = [("lowest", -2), ("low", -2), ("moderate", -1), ("normal", 0), ("high", 1), ("emergency", 2)];
+    number_or_word(text, "?priority", &words, -2..=2)
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::notification::Body;
     use crate::notification::tests::{items, notification};
-    use crate::provider::tests::{open, problems, request, requests};
+    use crate::provider::tests::{open, problems, request, requests, target_of, wrong_part};
     use crate::request::{Escape, Segment};
 
     fn with(more: &Value) -> Value {
@@ -214,6 +265,47 @@ mod tests {
         assert_eq!(sent.len(), 2);
         let start = |request: &Request| matches!(last(request), Segment::Text(text) if text.starts_with("&title=t&message="));
         assert!(sent.iter().all(start));
+    }
+
+    #[test]
+    fn urls_of_both_dialects_are_read() {
+        let (user, token) = ("u".repeat(30), "t".repeat(30));
+        let with = |more: &Value| {
+            let mut settings = json!({ "token": token, "user": user });
+            settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            settings
+        };
+        for (url, more) in [
+            ("pover://U@T", json!({})),
+            ("pover://U@T/phone", json!({ "device": "phone" })),
+            ("pover://U@T/phone/my%20pad", json!({ "device": "phone,my pad" })),
+            (
+                "pover://U@T?priority=emergency&retry=60&expire=600",
+                json!({ "priority": 2, "repeat": "60s", "expire": "600s" }),
+            ),
+            ("pover://U@T/?sound=siren&format=text", json!({ "sound": "siren", "format": "plain" })),
+            (
+                "pover://U@T?verify=no",
+                json!({ "left out": ["?verify: certificates are always verified; `tls` names your own authority"] }),
+            ),
+            ("pushover://shoutrrr:T@U", json!({})),
+            (
+                "pushover://shoutrrr:T@U/?devices=phone,pad&priority=1",
+                json!({ "device": "phone,pad", "priority": 1 }),
+            ),
+        ] {
+            let url = url.replace('U', &user).replace('T', &token);
+            assert_eq!(target_of::<Pushover>(&url), with(&more), "{url}");
+        }
+        for (url, part) in [
+            ("pover://token", "user"),
+            ("pover://user@", "host"),
+            ("pushover://shoutrrr@user", "password"),
+            ("pover://user@token?priority=7", "?priority"),
+            ("pover://user@token?priority=loud", "?priority"),
+        ] {
+            assert_eq!(wrong_part(url), part, "{url}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors>). Slack takes
 //! one message a second in a channel and says Retry-After beyond that. It has no idempotency key.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -24,8 +24,9 @@ use crate::outcome::{Class, Reply};
 use crate::payload::{Object, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
+use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
 use crate::settings::declare::settings;
-use crate::settings::{Secret, SecretUrl};
+use crate::settings::{Secret, SecretUrl, path_segment};
 
 settings! {
     /// What a target's own settings are.
@@ -89,6 +90,14 @@ impl Provider for Slack {
   token: ${SLACK_TOKEN}
   channel: C024BE91L
 ";
+    const AUTH: &'static str = "secret URL, or token";
+    const DIALECT: &'static str = "mrkdwn";
+    const URLS: Urls = Urls {
+        apprise: &["slack"],
+        apprise_form: "slack://T…/B…/… or slack://xoxb-…/#channel",
+        shoutrrr: &["slack"],
+        shoutrrr_form: "slack://hook:T…-B…-…@webhook or slack://xoxb:…@channel",
+    };
     const ORIGINS: &'static [&'static str] = &["https://slack.com"];
     const LIMITS: &'static [Bound] = &[
         Bound::text("title", &["/text"], TITLE),
@@ -129,16 +138,62 @@ impl Provider for Slack {
         Some(Self { way, format, overflow })
     }
 
-    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
+    fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
+        if url.is(UrlDialect::Shoutrrr) {
+            let kind = url.user().unwrap_or_default();
+            let token = url.password().ok_or_else(|| {
+                wrong(
+                    "password",
+                    "is missing: a token belongs there",
+                    "write `hook:…@webhook` or `xoxb:…@channel`",
+                )
+            })?;
+            if kind == "hook" {
+                url.take_host("the word `webhook`")?;
+                return Ok(vec![settings([("url", webhook(&token.replace('-', "/")).into())])]);
+            }
+            let channel = url.take_host("a channel")?;
+            return Ok(vec![settings([
+                ("token", format!("{kind}-{token}").into()),
+                ("channel", channel.into()),
+            ])]);
+        }
+        let first = url.take_host("a token")?;
+        if !first.starts_with("xox") {
+            let (second, third) =
+                (url.entry("the second part of the token")?, url.entry("the third part of the token")?);
+            return Ok(vec![settings([("url", webhook(&format!("{first}/{second}/{third}")).into())])]);
+        }
+        let mut channels = url.rest();
+        channels.extend(url.list(&["to"]));
+        if channels.is_empty() {
+            return Err(wrong(
+                "path",
+                "is missing: a channel belongs there",
+                "write it as `slack://xoxb-…/#channel`",
+            ));
+        }
+        let target = |channel: String| {
+            settings([("token", first.as_str().into()), ("channel", channel.trim_start_matches('+').into())])
+        };
+        Ok(channels.into_iter().map(target).collect())
+    }
+
+    fn is_shoutrrr(url: &ServiceUrl) -> bool {
+        url.has_password()
+    }
+
+    fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
+        let format = occasion.format(self.format);
         let title = Text::default().titled(&notification.title);
-        let body = Text::of_body(&notification.body, self.format).linked(notification.link.as_deref());
+        let body = Text::of_body(&notification.body, format).linked(notification.link.as_deref());
         let title = title.fit(&SLACK, self.overflow.limit(TITLE));
         if body.is_blank() {
             let text = Text::of(notification, Format::Plain).linked(notification.link.as_deref());
             return Ok(vec![self.request(&text.fit(&SLACK, self.overflow.limit(TITLE)), Value::Null)]);
         }
-        let parts = body.parts(self.format.of(&SLACK), TEXT, self.overflow);
-        let kind = if self.format == Format::Markdown { "mrkdwn" } else { "plain_text" };
+        let parts = body.parts(format.of(&SLACK), TEXT, self.overflow);
+        let kind = if format == Format::Markdown { "mrkdwn" } else { "plain_text" };
         let request = |part: String| {
             let section = json!({ "type": "section", "text": { "type": kind, "text": part } });
             let attachment = object([
@@ -182,6 +237,12 @@ fn classify_webhook(reply: &Reply) -> Option<Class> {
         (410, _) => Some(Class::Gone),
         _ => None,
     }
+}
+
+/// The URL of an incoming webhook, from the three parts of its token.
+fn webhook(token: &str) -> String {
+    let parts: Vec<String> = token.split('/').map(path_segment).collect();
+    format!("https://hooks.slack.com/services/{}", parts.join("/"))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! Telegram says that a message is wrong with status 400, and how long to wait in the body
 //! (<https://core.telegram.org/bots/api#responseparameters>). It has no idempotency key.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -21,6 +21,7 @@ use crate::outcome::{Class, Reply};
 use crate::payload::Object;
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request, Segment};
+use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
 use crate::settings::declare::{Setting, settings};
 use crate::settings::{BaseUrl, PerLevel, Secret};
 
@@ -81,6 +82,14 @@ impl Provider for Telegram {
   token: ${TELEGRAM_TOKEN}
   chat: -1001234567890
 ";
+    const AUTH: &'static str = "token";
+    const DIALECT: &'static str = "HTML";
+    const URLS: Urls = Urls {
+        apprise: &["tgram"],
+        apprise_form: "tgram://token/chat:topic",
+        shoutrrr: &["telegram"],
+        shoutrrr_form: "telegram://token@telegram?chats=@channel,-100…",
+    };
     const ORIGINS: &'static [&'static str] = &["https://api.telegram.org"];
     const LIMITS: &'static [Bound] = &[Bound::text("text", &["/text"], TEXT)];
 
@@ -106,10 +115,68 @@ impl Provider for Telegram {
         })
     }
 
-    fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
-        let text = Text::of(notification, self.format);
+    fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
+        let (token, mut chats) = match url.dialect {
+            UrlDialect::Apprise => (url.take_host("the bot's token")?, url.rest()),
+            UrlDialect::Shoutrrr => {
+                url.take_host("the word `telegram`")?;
+                let number = url
+                    .user()
+                    .ok_or_else(|| wrong("user", "is missing: the bot's token belongs there", ""))?;
+                let secret = url
+                    .password()
+                    .ok_or_else(|| wrong("password", "is missing: a token has a `:` in it", ""))?;
+                (format!("{number}:{secret}"), url.list(&["chats", "channels"]))
+            }
+        };
+        if url.is(UrlDialect::Apprise) {
+            chats.extend(url.list(&["to"]));
+        }
+        if chats.is_empty() {
+            let part = if url.is(UrlDialect::Apprise) { "path" } else { "?chats" };
+            return Err(wrong(
+                part,
+                "is missing: a chat belongs there",
+                "write its id, or `@name` of a channel",
+            ));
+        }
+        let topic = url.option(&["topic", "thread"]);
+        let silent = match url.flag(&["silent"])? {
+            None => url.flag(&["notification"])?.map(|sound| !sound),
+            silent => silent,
+        };
+        let preview = url.flag(&["preview"])?;
+        let target = |chat: String| {
+            let (chat, own_topic) = chat
+                .split_once(':')
+                .map_or((chat.as_str(), None), |(chat, topic)| (chat, Some(topic.to_owned())));
+            let topic = match own_topic.or_else(|| topic.clone()) {
+                None => Value::Null,
+                Some(topic) => topic
+                    .parse::<u64>()
+                    .map(Value::from)
+                    .map_err(|_| wrong("path", "has a topic that is no number", "write it as `chat:42`"))?,
+            };
+            let chat = chat.parse::<i64>().map_or_else(
+                |_| Value::from(if chat.starts_with('@') { chat.to_owned() } else { format!("@{chat}") }),
+                Value::from,
+            );
+            Ok(settings([
+                ("token", token.as_str().into()),
+                ("chat", chat),
+                ("topic", topic),
+                ("silent", json!(silent)),
+                ("preview", json!(preview)),
+            ]))
+        };
+        chats.into_iter().map(target).collect()
+    }
+
+    fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
+        let format = occasion.format(self.format);
+        let text = Text::of(notification, format);
         let text = text.titled(&notification.title).linked(notification.link.as_deref());
-        let is_html = self.format == Format::Markdown;
+        let is_html = format == Format::Markdown;
         let request = |part: String| {
             let message = Object::default()
                 .with("chat_id", self.chat.clone())
@@ -120,7 +187,7 @@ impl Provider for Telegram {
                 .with("link_preview_options", json!({ "is_disabled": !self.preview }));
             message.into(Request::new("POST", self.url.clone()))
         };
-        let parts = text.parts(self.format.of(&TELEGRAM), TEXT, self.overflow);
+        let parts = text.parts(format.of(&TELEGRAM), TEXT, self.overflow);
         Ok(parts.into_iter().map(request).collect())
     }
 
@@ -133,9 +200,20 @@ impl Provider for Telegram {
         }
     }
 
+    /// `Bad Request: can't parse entities: …`.
+    fn refuses_markup(&self, reply: &Reply) -> bool {
+        reply.status == 400 && said(reply).is_some_and(|said| said.contains("can't parse entities"))
+    }
+
     fn hint(&self, reply: &Reply) -> Option<u64> {
         hint::in_json(reply, "/parameters/retry_after", Unit::Seconds)
     }
+}
+
+/// What Telegram says is wrong.
+fn said(reply: &Reply) -> Option<String> {
+    let body: Value = serde_json::from_slice(&reply.body).ok()?;
+    body.get("description")?.as_str().map(ToOwned::to_owned)
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value};
+
 use crate::authorization;
 use crate::diagnostic::{Diagnostics, Pointer, did_you_mean};
 use crate::hint::{self, Unit};
@@ -14,6 +16,7 @@ use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
 use crate::provider::{Occasion, Provider, discord};
 use crate::request::{Request, Segment};
+use crate::service_url::{ServiceUrl, UrlProblem, Urls};
 use crate::settings::declare::{choices, settings};
 use crate::settings::{Secret, SecretUrl};
 use payload::{Payload, Syntax};
@@ -125,6 +128,14 @@ impl Provider for Webhook {
   payload: |
     {"text": "**$title** $message", "color": "$color"}
 "#;
+    const AUTH: &'static str = "secret URL, headers, signature";
+    const DIALECT: &'static str = "as configured";
+    const URLS: Urls = Urls {
+        apprise: &["json", "jsons", "form", "forms", "xml", "xmls"],
+        apprise_form: "jsons://user:password@host/path?+Header=value",
+        shoutrrr: &["generic"],
+        shoutrrr_form: "generic://host/path?template=json",
+    };
 
     type Settings = Settings;
 
@@ -178,6 +189,10 @@ impl Provider for Webhook {
             headers.push(("content-type".to_owned(), vec![media_type.header().into()]));
         }
         Some(Self { method, url: settings.url, headers, signer, format: settings.format, content })
+    }
+
+    fn from_url(_: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
+        Ok(vec![])
     }
 
     fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {

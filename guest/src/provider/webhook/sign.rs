@@ -233,7 +233,7 @@ mod tests {
         #[test]
         fn no_id_has_a_dot_or_passes_for_another(id in "[!-~]{1,255}", other in "[!-~]{1,4}", now: u64) {
             let target = open::<Webhook>(signed(&json!({ "secrets": secret("w/s") }), &json!({})));
-            let sent = |id: &str, now| target.format(&notification(id), &Occasion { now }).unwrap().remove(0);
+            let sent = |id: &str, now| target.format(&notification(id), &Occasion { now, is_plain: false }).unwrap().remove(0);
             let (first, second) = (sent(&id, OCCASION.now), sent(&id, now));
             let id_sent = text_of(header(&first, "webhook-id"));
             prop_assert!(!id_sent.contains('.'));

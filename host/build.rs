@@ -31,7 +31,17 @@ fn build() -> Result<(), String> {
     // One build of the guest serves every profile of the host: OUT_DIR is target/PROFILE/build/NAME/out.
     let shared = out.ancestors().nth(4).unwrap_or(&out).join("guest");
     let status = Command::new(variable("CARGO")?)
-        .args(["build", "--release", "--lib", "--package", "nuncio-guest", "--target", TARGET, "--locked"])
+        .args([
+            "build",
+            "--profile",
+            "brain",
+            "--lib",
+            "--package",
+            "nuncio-guest",
+            "--target",
+            TARGET,
+            "--locked",
+        ])
         .arg("--manifest-path")
         .arg(Path::new(&variable("CARGO_MANIFEST_DIR")?).join("../guest/Cargo.toml"))
         .env("CARGO_TARGET_DIR", &shared)
@@ -45,7 +55,7 @@ fn build() -> Result<(), String> {
     if !status.success() {
         return Err(format!("building the guest for {TARGET} failed; its own errors are above"));
     }
-    let module = shared.join(TARGET).join("release/nuncio_guest.wasm");
+    let module = shared.join(TARGET).join("brain/nuncio_guest.wasm");
     let module =
         std::fs::read(&module).map_err(|error| format!("cannot read {}: {error}", module.display()))?;
     let component = wit_component::ComponentEncoder::default()

@@ -88,7 +88,15 @@ fn small(random: &mut StdRng) -> u32 {
 fn attempt(random: &mut StdRng) -> Attempt {
     let level = Level::ALL[random.random_range(0..Level::ALL.len())];
     let [queued_at, first_tried, began] = std::array::from_fn(|_| instant(random));
-    Attempt { number: small(random), sent: small(random), queued_at, first_tried, began, level }
+    Attempt {
+        number: small(random),
+        sent: small(random),
+        queued_at,
+        first_tried,
+        began,
+        level,
+        is_plain: random.random_range(0..4) == 0,
+    }
 }
 
 fn outcome(random: &mut StdRng) -> Outcome {
@@ -168,9 +176,9 @@ fn endpoint(random: &mut StdRng) -> Endpoint {
 // === the same in the contract's words ===
 
 fn attempt_out(attempt: Attempt) -> wit::Attempt {
-    let Attempt { number, sent, queued_at, first_tried, began, level } = attempt;
+    let Attempt { number, sent, queued_at, first_tried, began, level, is_plain } = attempt;
     let level = wit::Level::parse(level.name()).expect("the same levels");
-    wit::Attempt { number, sent, queued_at, first_tried, began, level }
+    wit::Attempt { number, sent, queued_at, first_tried, began, level, plain: is_plain }
 }
 
 fn outcome_out(outcome: &Outcome) -> wit::Outcome {

@@ -118,6 +118,7 @@ fn delivery(
         first_tried: number(&asked["attempt"]["first-tried"]),
         began,
         level: notification.level,
+        plain: asked["attempt"]["plain"] == true,
     };
     let mut now = number(&asked["now"]);
     let requests = dispatcher.format(target, notification, attempt(0, now), now).unwrap();
@@ -220,7 +221,7 @@ fn name(case: &impl Serialize) -> String {
 }
 
 fn notification(notification: Notification) -> Value {
-    let Notification { id, at, level, title, body, color, to, tags, link } = notification;
+    let Notification { id, at, level, title, body, color, to, tags, link, key, resolves } = notification;
     let body = match body {
         Body::Text(text) => json!({ "text": text }),
         Body::Items(items) => json!({ "items": items }),
@@ -230,7 +231,7 @@ fn notification(notification: Notification) -> Value {
     };
     json!({
         "id": id, "at": at.to_string(), "level": name(&level), "title": title, "body": body, "color": color,
-        "to": to, "tags": tags, "link": link,
+        "to": to, "tags": tags, "link": link, "key": key, "resolves": resolves,
     })
 }
 
@@ -289,7 +290,7 @@ fn admission_out(admission: Admission) -> Value {
     }
 }
 
-fn judgement(Judgement { verdict, class, detail, endpoint }: Judgement) -> Value {
+fn judgement(Judgement { verdict, class, detail, plain, endpoint }: Judgement) -> Value {
     let verdict = match verdict {
         Verdict::Delivered => json!("delivered"),
         Verdict::Retry(at) => json!({ "retry": at.to_string() }),
@@ -297,7 +298,7 @@ fn judgement(Judgement { verdict, class, detail, endpoint }: Judgement) -> Value
         Verdict::Dead(reason) => json!({ "dead": reason }),
     };
     let endpoint = endpoint_out(endpoint);
-    json!({ "verdict": verdict, "class": name(&class), "detail": detail, "endpoint": endpoint })
+    json!({ "verdict": verdict, "class": name(&class), "detail": detail, "plain": plain, "endpoint": endpoint })
 }
 
 fn endpoint_out(endpoint: Endpoint) -> Value {

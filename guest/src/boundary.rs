@@ -16,7 +16,7 @@ use generated::nuncio::dispatch::types as wit;
 use crate::breaker::{Breaker, Probe, Recent};
 use crate::budget::Budget;
 use crate::color::Color;
-use crate::config::{self, Config, Target};
+use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::filter::{self, Choice};
 use crate::judge::{self, Admission, Attempt, Endpoint, Verdict};
@@ -26,6 +26,7 @@ use crate::pace::{Arrivals, Pace};
 use crate::provider::{self, Occasion};
 use crate::request::{Atom, Escape, KeyForm, Request, Segment};
 use crate::service_url::{FromUrl, UrlDialect, UrlProblem};
+use crate::target::{self, Target};
 
 struct Component;
 
@@ -41,7 +42,7 @@ impl catalog::Guest for Component {
         let provider = |entry: &provider::Entry| catalog::Provider {
             name: entry.name.to_owned(),
             summary: entry.summary.to_owned(),
-            settings_schema: config::target_schema(entry).to_string(),
+            settings_schema: target::schema_of(entry).to_string(),
             example: entry.example.to_owned(),
             origins: entry.origins.iter().map(|origin| (*origin).to_owned()).collect(),
             auth: entry.auth.to_owned(),
@@ -106,7 +107,9 @@ impl GuestDispatcher for Config {
     }
 
     fn route(&self, notification: wit::Notification) -> Vec<wit::Decision> {
-        let targets = Config::targets(self).iter().map(|target| (target.name.as_str(), &target.filter));
+        let targets = Config::targets(self);
+        let targets =
+            targets.iter().map(|target| (target.name.as_str(), &target.filter, target.when.as_ref()));
         let decisions = filter::route(&notification_in(notification), targets);
         decisions.into_iter().map(decision_out).collect()
     }
@@ -119,9 +122,8 @@ impl GuestDispatcher for Config {
         now: u64,
     ) -> Result<Vec<wit::Request>, String> {
         let target = self.target(&target).ok_or(UNKNOWN_TARGET)?;
-        let requests = target
-            .service
-            .format(&notification_in(notification), &Occasion { now, is_plain: attempt.plain })?;
+        let requests =
+            target.format(&notification_in(notification), &Occasion { now, is_plain: attempt.plain })?;
         Ok(requests.into_iter().map(|request| request_out(request, target)).collect())
     }
 

@@ -3,6 +3,7 @@
 use crate::diagnostic::did_you_mean;
 use crate::notification::{Level, Notification};
 use crate::settings::declare::settings;
+use crate::template::Condition;
 
 settings! {
     /// Which notifications a target wants, of those that name no targets. Every condition must hold; without
@@ -55,12 +56,12 @@ pub struct Decision {
 #[must_use]
 pub fn route<'a>(
     notification: &Notification,
-    targets: impl Iterator<Item = (&'a str, &'a Filter)> + Clone,
+    targets: impl Iterator<Item = (&'a str, &'a Filter, Option<&'a Condition>)> + Clone,
 ) -> Vec<Decision> {
-    let decide = |(name, filter): (&str, &Filter)| {
+    let decide = |(name, filter, when): (&str, &Filter, Option<&Condition>)| {
         let (choice, because) = if notification.to.is_empty() {
             match filter.refusal(notification) {
-                None => (Choice::Send, "its filter matches".to_owned()),
+                None => answer(when, notification),
                 Some(refusal) => (Choice::Skip, refusal),
             }
         } else if notification.to.iter().any(|to| to == name) {
@@ -72,15 +73,28 @@ pub fn route<'a>(
     };
     let mut decisions: Vec<Decision> = targets.clone().map(decide).collect();
     for (n, name) in notification.to.iter().enumerate() {
-        let known = targets.clone().any(|(target, _)| target == name);
+        let known = targets.clone().any(|(target, ..)| target == name);
         let repeated = notification.to.iter().take(n).any(|earlier| earlier == name);
         if !known && !repeated {
-            let hint = did_you_mean(name, targets.clone().map(|(target, _)| target));
+            let hint = did_you_mean(name, targets.clone().map(|(target, ..)| target));
             let because = format!("no target has this name; {hint}");
             decisions.push(Decision { target: name.clone(), choice: Choice::Unknown, because });
         }
     }
     decisions
+}
+
+/// What a condition says of a notification that the filter wants. One that fails on it keeps nothing back: a
+/// mistake there must not lose a notification.
+fn answer(when: Option<&Condition>, notification: &Notification) -> (Choice, String) {
+    let Some(when) = when else { return (Choice::Send, "its filter matches".to_owned()) };
+    match when.holds(notification) {
+        Ok(true) => (Choice::Send, "its filter matches, and its condition holds".to_owned()),
+        Ok(false) => (Choice::Skip, format!("its condition does not hold: {}", when.source())),
+        Err(problem) => {
+            (Choice::Send, format!("its filter matches, and its condition cannot be told: {problem}"))
+        }
+    }
 }
 
 impl Filter {
@@ -150,7 +164,7 @@ mod tests {
     #[test]
     fn names_in_to_go_over_filters() {
         let strict = filter(r#"{"level":"fatal"}"#);
-        let targets = [("phone", &strict), ("desk", &strict)];
+        let targets = [("phone", &strict, None), ("desk", &strict, None)];
         let named = Notification { to: vec!["desk".into()], ..tagged(Level::Info, &[]) };
         let choices: Vec<Choice> = route(&named, targets.into_iter()).iter().map(|d| d.choice).collect();
         assert_eq!(choices, [Choice::Skip, Choice::Send]);
@@ -161,7 +175,7 @@ mod tests {
     fn unknown_names_in_to_are_reported_once_with_the_nearest() {
         let all = filter("{}");
         let named = Notification { to: vec!["phnoe".into(), "phnoe".into()], ..tagged(Level::Info, &[]) };
-        let decisions = route(&named, [("phone", &all)].into_iter());
+        let decisions = route(&named, [("phone", &all, None)].into_iter());
         assert_eq!(decisions.len(), 2);
         assert_eq!((decisions[1].target.as_str(), decisions[1].choice), ("phnoe", Choice::Unknown));
         assert!(decisions[1].because.contains("did you mean `phone`?"), "{}", decisions[1].because);

@@ -39,5 +39,8 @@ pub mod request;
 pub mod schema;
 pub mod service_url;
 pub mod settings;
+pub mod target;
+pub mod template;
+pub mod timestamp;
 #[cfg(test)]
 mod vendor_schemas;

@@ -52,7 +52,15 @@ fn main() {
     let notification = Notification::new(Level::Warn, TITLE).fields(FIELDS);
     let json =
         r#"{"level":"warn","title":"Service went down","body":{"Service Name":"git","Last Seen":"12s ago"}}"#;
-    let attempt = Attempt { number: 1, sent: 1, queued_at: 0, first_tried: 0, began: 0, level: Level::Warn };
+    let attempt = Attempt {
+        number: 1,
+        sent: 1,
+        queued_at: 0,
+        first_tried: 0,
+        began: 0,
+        level: Level::Warn,
+        plain: false,
+    };
     let endpoint = dispatcher.untried().expect("the brain answers");
     let delivered = Outcome::Reply(Reply { status: 200, headers: vec![], body: vec![] });
     let headers =
@@ -163,9 +171,18 @@ fn bare(target: &'static str) -> impl FnMut() {
         to: vec![],
         tags: vec![],
         link: None,
+        key: None,
+        resolves: None,
     };
-    let attempt =
-        raw::Attempt { number: 1, sent: 1, queued_at: 0, first_tried: 0, began: 0, level: raw::Level::Warn };
+    let attempt = raw::Attempt {
+        number: 1,
+        sent: 1,
+        queued_at: 0,
+        first_tried: 0,
+        began: 0,
+        level: raw::Level::Warn,
+        plain: false,
+    };
     move || {
         let requests =
             guest.dispatcher().call_format(&mut store, dispatcher, target, &notification, attempt, 0);

@@ -17,7 +17,7 @@ use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder};
 
 use crate::contract::{
     Admission, Attempt, Decision, Diagnostic, Endpoint, Guest, Judgement, Notification, Notifier,
-    NotifierPre, Outcome, Place, Provider, Request, Target,
+    NotifierPre, Outcome, Place, Provider, Request, Target, UrlDialect, UrlProblem, UrlTarget,
 };
 
 mod deadline;
@@ -153,6 +153,25 @@ impl Brain {
         let (mut store, bindings) = self.instantiate()?;
         self.bounded(&mut store, self.inner.limits.call, |store| {
             bindings.nuncio_dispatch_catalog().call_providers(store)
+        })
+    }
+
+    /// The targets that a notification URL of Apprise or shoutrrr stands for, or which part of it is wrong.
+    ///
+    /// The URL's secrets are in the memory of the instance that reads it, so that this is an instance of its
+    /// own, dropped at once, and of a component that comes with this library: [`Brain::embedded`].
+    ///
+    /// # Errors
+    ///
+    /// Where the call broke off.
+    pub fn from_url(
+        &self,
+        url: &str,
+        dialect: Option<UrlDialect>,
+    ) -> Result<Result<Vec<UrlTarget>, UrlProblem>, Fault> {
+        let (mut store, bindings) = self.instantiate()?;
+        self.bounded(&mut store, self.inner.limits.call, |store| {
+            bindings.nuncio_dispatch_catalog().call_from_url(store, url, dialect)
         })
     }
 

@@ -12,7 +12,7 @@ mod generated {
     });
 }
 
-pub use generated::exports::nuncio::dispatch::catalog::Provider;
+pub use generated::exports::nuncio::dispatch::catalog::{Limit, Provider, UrlDialect, UrlProblem, UrlTarget};
 pub(crate) use generated::exports::nuncio::dispatch::dispatcher::Guest;
 pub use generated::nuncio::dispatch::types::{
     Admission, Arrivals, Atom, Attempt, Body, Breaker, Choice, Class, Decision, Diagnostic, Ed25519,
@@ -94,6 +94,26 @@ impl Class {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+}
+
+#[cfg(test)]
+impl Provider {
+    /// A provider of a test's own.
+    pub(crate) fn of(name: &str, schema: &str, origins: &[&str]) -> Self {
+        Self {
+            name: name.into(),
+            summary: String::new(),
+            settings_schema: schema.into(),
+            example: format!("- name: a\n  provider: {name}\n"),
+            origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
+            auth: String::new(),
+            dialect: String::new(),
+            limits: Vec::new(),
+            overflow: "split".into(),
+            apprise_form: String::new(),
+            shoutrrr_form: String::new(),
+        }
     }
 }
 

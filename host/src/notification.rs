@@ -22,6 +22,8 @@ impl Notification {
             to: Vec::new(),
             tags: Vec::new(),
             link: None,
+            key: None,
+            resolves: None,
         }
     }
 
@@ -78,6 +80,23 @@ impl Notification {
         self
     }
 
+    /// About this, in the caller's words: a service that keeps alerts open opens one under this key, of 1 to 255
+    /// characters.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self.resolves = None;
+        self
+    }
+
+    /// Closing the alert that was opened under this key.
+    #[must_use]
+    pub fn resolves(mut self, key: impl Into<String>) -> Self {
+        self.resolves = Some(key.into());
+        self.key = None;
+        self
+    }
+
     /// What it takes in memory, in bytes: all its texts together, and what each entry of a list takes beside
     /// its text.
     #[must_use]
@@ -90,6 +109,8 @@ impl Notification {
             }
         };
         let names: usize = self.to.iter().chain(&self.tags).map(|name| ENTRY + name.len()).sum();
-        self.id.len() + self.title.len() + body + names + self.link.as_ref().map_or(0, String::len)
+        let others = [&self.link, &self.key, &self.resolves];
+        let others: usize = others.into_iter().flatten().map(String::len).sum();
+        self.id.len() + self.title.len() + body + names + others
     }
 }

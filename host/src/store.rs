@@ -213,7 +213,8 @@ impl Limits {
 
 /// Whether two notifications say the same: all but when they came, and under which id.
 fn say_the_same(one: &Notification, other: &Notification) -> bool {
-    let Notification { id: _, at: _, level, title, body, color, to, tags, link } = one;
+    let Notification { id: _, at: _, level, title, body, color, to, tags, link, key, resolves } = one;
     (*level, title, body, color) == (other.level, &other.title, &other.body, &other.color)
         && (to, tags, link) == (&other.to, &other.tags, &other.link)
+        && (key, resolves) == (&other.key, &other.resolves)
 }

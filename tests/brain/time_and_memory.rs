@@ -124,7 +124,15 @@ async fn the_largest_notification_is_far_from_what_an_answer_may_bring() {
             {{"name":"d","provider":"webhook","url":{{"$secret":"d/url"}},"template":"discord"}}]}}"#
     );
     let dispatcher = brain.dispatcher(&targets).unwrap();
-    let attempt = Attempt { number: 0, sent: 0, queued_at: 0, first_tried: 0, began: 0, level: Level::Warn };
+    let attempt = Attempt {
+        number: 0,
+        sent: 0,
+        queued_at: 0,
+        first_tried: 0,
+        began: 0,
+        level: Level::Warn,
+        plain: false,
+    };
     let field = |n: usize| (format!("{n}\u{1}"), "\u{1}");
     // Control characters, which JSON writes with six; the second has as many entries as fit.
     let text = Notification::new(Level::Warn, "x").text("\u{1}".repeat(LARGEST_NOTIFICATION - 100));

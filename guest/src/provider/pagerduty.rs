@@ -8,8 +8,6 @@
 //! The notification's id is the deduplication key, at most 255 characters: an alert that comes twice is one.
 //! PagerDuty answers 202 when it has taken an event, 400 to one that is wrong, 429 to too many.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -23,6 +21,7 @@ use crate::request::Request;
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
 use crate::settings::declare::{choices, settings};
 use crate::settings::{PerLevel, Secret};
+use crate::timestamp;
 
 settings! {
     /// What a target's own settings are.
@@ -79,9 +78,6 @@ const DETAILS: Limit = Limit::bytes(480_000);
 
 /// How long they may be as text where they are cut, of which each character can be two in JSON.
 const CUT_DETAILS: Limit = Limit::bytes(240_000);
-
-/// The last millisecond of the year 9999, behind which RFC 3339 has no date.
-const LAST_DATE: u64 = 253_402_300_799_999;
 
 impl Provider for PagerDuty {
     const NAME: &'static str = "pagerduty";
@@ -172,7 +168,7 @@ impl Provider for PagerDuty {
             ("summary", summary.into()),
             ("source", source.as_deref().unwrap_or("nuncio").into()),
             ("severity", json!(self.severity.find(notification.level).map(|severity| severity.name()))),
-            ("timestamp", json!(timestamp(notification.at))),
+            ("timestamp", timestamp::rfc_3339(notification.at).into()),
             ("component", json!(component)),
             ("group", json!(group)),
             ("class", json!(class)),
@@ -220,12 +216,6 @@ fn default_severity(level: Level) -> Severity {
         Level::Error => Severity::Error,
         Level::Fatal => Severity::Critical,
     }
-}
-
-/// An instant as RFC 3339 writes it.
-fn timestamp(at: u64) -> Option<String> {
-    let at = UNIX_EPOCH.checked_add(Duration::from_millis(at.min(LAST_DATE)))?;
-    Some(humantime::format_rfc3339_millis(at).to_string())
 }
 
 #[cfg(test)]
@@ -287,11 +277,5 @@ mod tests {
         let long = notification(Level::Error, "t", Body::Text("\"word\" ".repeat(100_000)));
         let text = sent(&json!({}), &long)["payload"]["custom_details"]["text"].as_str().unwrap().to_owned();
         assert!(text.ends_with('…') && text.len() <= 240_000 && text.len() > 230_000, "{}", text.len());
-    }
-
-    #[test]
-    fn every_instant_has_a_date() {
-        assert_eq!(timestamp(0).unwrap(), "1970-01-01T00:00:00.000Z");
-        assert_eq!(timestamp(u64::MAX).unwrap(), "9999-12-31T23:59:59.999Z");
     }
 }

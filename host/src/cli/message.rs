@@ -28,6 +28,12 @@ pub(super) struct Message {
     /// An http or https URL to open
     #[arg(long, value_name = "URL")]
     link: Option<String>,
+    /// What it is about: opens an alert under this key where a service keeps alerts open
+    #[arg(long, value_name = "KEY", conflicts_with = "resolves")]
+    key: Option<String>,
+    /// Closes the alert that was opened under this key
+    #[arg(long, value_name = "KEY")]
+    resolves: Option<String>,
     /// A named value of the body; repeatable
     #[arg(long, value_name = "NAME=VALUE", conflicts_with_all = ["item", "body"])]
     field: Vec<String>,
@@ -51,7 +57,13 @@ impl Message {
     fn into_json(self) -> Result<Value, Failure> {
         let mut members = Map::new();
         members.insert("level".to_owned(), json!(self.level));
-        for (name, value) in [("title", self.title), ("color", self.color), ("link", self.link)] {
+        for (name, value) in [
+            ("title", self.title),
+            ("color", self.color),
+            ("link", self.link),
+            ("key", self.key),
+            ("resolves", self.resolves),
+        ] {
             members.insert(name.to_owned(), json!(value));
         }
         members.insert("to".to_owned(), json!(self.to));

@@ -258,13 +258,7 @@ mod tests {
     }
 
     fn read_one(settings: &str) -> Read {
-        let provider = Provider {
-            name: "post".into(),
-            summary: String::new(),
-            settings_schema: SCHEMA.into(),
-            example: String::new(),
-            origins: Vec::new(),
-        };
+        let provider = Provider::of("post", SCHEMA, &[]);
         let catalog = Catalog::new(std::slice::from_ref(&provider), None);
         let rules = catalog.schema("post").unwrap().unwrap().rules();
         let text = format!("{{{settings}}}\n");

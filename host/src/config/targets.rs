@@ -249,13 +249,7 @@ mod tests {
     }
 
     fn read(list: &str, naming: Naming) -> Read {
-        let provider = |name: &str, schema: &str| Provider {
-            name: name.into(),
-            summary: String::new(),
-            settings_schema: schema.into(),
-            example: String::new(),
-            origins: vec!["https://fixed.example:8443".into()],
-        };
+        let provider = |name: &str, schema: &str| Provider::of(name, schema, &["https://fixed.example:8443"]);
         let providers = [provider("post", SCHEMA), provider("broken", "[")];
         let catalog = Catalog::new(&providers, None);
         let text = format!("targets:\n{list}\n");

@@ -46,13 +46,7 @@ fn providers() -> Vec<Provider> {
         },
         "$defs": {"Secret": {"type": "string", "writeOnly": true}}
     }"##;
-    vec![Provider {
-        name: "post".into(),
-        summary: String::new(),
-        settings_schema: schema.into(),
-        example: "- name: a\n  provider: post\n".into(),
-        origins: Vec::new(),
-    }]
+    vec![Provider::of("post", schema, &[])]
 }
 
 fn environment() -> HashMap<String, String> {

@@ -175,6 +175,7 @@ impl Dispatch {
                 sent: 0,
                 parts: 0,
                 faults: 0,
+                is_plain: false,
                 stored: 0,
             };
             self.tell(&item, Happened::Queued);

@@ -32,6 +32,8 @@ pub(super) struct Item {
     pub(super) parts: u32,
     /// How often the guest broke off since the last attempt.
     pub(super) faults: u32,
+    /// Whether it is plain text, because the receiver refused its markup.
+    pub(super) is_plain: bool,
     /// What the detail and the reply take that are in the store, in bytes.
     pub(super) stored: u64,
 }
@@ -76,6 +78,7 @@ impl Item {
             sent: progress.sent,
             parts: progress.parts,
             faults: progress.faults,
+            is_plain: progress.plain,
             stored: progress.size(),
         }
     }
@@ -89,6 +92,7 @@ impl Item {
             first_tried: self.first_tried.unwrap_or(began),
             began,
             level: self.level,
+            plain: self.is_plain,
         }
     }
 
@@ -120,6 +124,7 @@ impl Item {
             sent: self.sent,
             parts: self.parts,
             faults: self.faults,
+            plain: self.is_plain,
         };
         let (key, level) = (self.key, self.level);
         Settlement { key, had_ended: false, level, replaces: self.stored, progress }

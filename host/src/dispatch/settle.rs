@@ -112,6 +112,10 @@ impl Dispatch {
     ) {
         let (class, detail) = (Some(judgement.class), judgement.detail);
         item.faults = 0;
+        if judgement.plain && !item.is_plain {
+            // As plain text it may be other requests, so that nothing of it counts as delivered.
+            (item.is_plain, item.parts) = (true, 0);
+        }
         match judgement.verdict {
             Verdict::Delivered => {
                 item.parts = item.parts.saturating_add(1);

@@ -69,8 +69,8 @@ impl Steer {
             }
             Self::Replay if before.state == State::Dead => {
                 let again = Progress::queued(now);
-                let Progress { attempts, detail, class, reply, parts, tried_at, .. } = before.clone();
-                Progress { attempts, detail, class, reply, parts, tried_at, ..again }
+                let Progress { attempts, detail, class, reply, parts, plain, tried_at, .. } = before.clone();
+                Progress { attempts, detail, class, reply, parts, plain, tried_at, ..again }
             }
             _ => return None,
         };

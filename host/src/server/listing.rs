@@ -94,7 +94,7 @@ fn of_page(page: Page) -> Value {
 /// A notification with all that became of it.
 pub fn notification(record: &Record) -> Value {
     let Record { notification, deliveries, .. } = record;
-    let Notification { id, at, level, title, body, color, to, tags, link } = &**notification;
+    let Notification { id, at, level, title, body, color, to, tags, link, key, resolves } = &**notification;
     let body = match body {
         Body::Text(text) => json!(text),
         Body::Items(items) => json!(items),
@@ -107,6 +107,6 @@ pub fn notification(record: &Record) -> Value {
     let color = color.map(|color| format!("#{color:06x}"));
     json!({
         "id": id, "level": level.name(), "title": title, "at": timestamp(*at), "body": body, "color": color,
-        "to": to, "tags": tags, "link": link, "deliveries": deliveries,
+        "to": to, "tags": tags, "link": link, "key": key, "resolves": resolves, "deliveries": deliveries,
     })
 }

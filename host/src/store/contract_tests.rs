@@ -98,6 +98,8 @@ fn a_record_is_found_as_it_was_handed_in() {
                 to: vec!["phone".into()],
                 tags: vec!["ä,b".into(), "c".into()],
                 link: (n % 2 == 1).then(|| "https://example.org/?a=1".into()),
+                key: (n % 3 == 0).then(|| "disk/ä".into()),
+                resolves: (n % 3 == 1).then(|| "disk/ä".into()),
             };
             let deliveries =
                 vec![Delivery::queued("phone", NOW), Delivery::dead("fone", NOW, "no such target".into())];
@@ -153,6 +155,7 @@ fn a_delivery_stands_where_it_was_settled() {
             sent: 3,
             parts: 1,
             faults: 2,
+            plain: true,
         };
         assert_eq!(settle(store, number, 1, false, progress.clone()), Done::Settled);
         let found = store.reader().find("a").unwrap().unwrap();

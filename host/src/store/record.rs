@@ -74,6 +74,8 @@ pub struct Progress {
     /// How often the guest broke off, or described what is no request, since the last attempt.
     #[serde(skip)]
     pub faults: u32,
+    /// Whether it is plain text, because the receiver refused its markup.
+    pub plain: bool,
 }
 
 /// What a receiver said, as far as it is kept.
@@ -192,6 +194,7 @@ impl Progress {
             sent: 0,
             parts: 0,
             faults: 0,
+            plain: false,
         }
     }
 }

@@ -49,6 +49,12 @@ pub fn providers() -> Vec<Provider> {
         settings_schema: String::new(),
         example: String::new(),
         origins: vec![],
+        auth: String::new(),
+        dialect: String::new(),
+        limits: vec![],
+        overflow: String::new(),
+        apprise_form: String::new(),
+        shoutrrr_form: String::new(),
     };
     (0..100_000).map(|_| empty()).collect()
 }

@@ -79,7 +79,20 @@ impl catalog::Guest for Component {
             settings_schema: SCHEMA.to_owned(),
             example: example.to_owned(),
             origins: vec![],
+            auth: String::new(),
+            dialect: String::new(),
+            limits: vec![],
+            overflow: "split".to_owned(),
+            apprise_form: String::new(),
+            shoutrrr_form: String::new(),
         }]
+    }
+
+    fn from_url(
+        _url: String,
+        _dialect: Option<catalog::UrlDialect>,
+    ) -> Result<Vec<catalog::UrlTarget>, catalog::UrlProblem> {
+        Ok(vec![])
     }
 }
 
@@ -256,7 +269,7 @@ impl GuestDispatcher for Rogue {
         let consecutive_failures = if class == Class::Delivered { 0 } else { failures.saturating_add(1) };
         let endpoint = Endpoint { consecutive_failures, ..endpoint };
         let endpoint = if mode == "endpoint-at-max" { excess::endpoint(endpoint) } else { endpoint };
-        Judgement { verdict, class, detail: said, endpoint }
+        Judgement { verdict, class, detail: said, plain: false, endpoint }
     }
 }
 

@@ -254,6 +254,8 @@ impl Stage<'_> {
             to: to.into_iter().collect(),
             tags: Vec::new(),
             link: None,
+            key: None,
+            resolves: None,
         }
     }
 

@@ -6,16 +6,6 @@ fn schema(root: Json) -> Schema {
     Schema { root, origins: Vec::new() }
 }
 
-fn provider(name: &str, schema: &str, origins: &[&str]) -> Provider {
-    Provider {
-        name: name.into(),
-        summary: String::new(),
-        settings_schema: schema.into(),
-        example: String::new(),
-        origins: origins.iter().map(|&origin| origin.to_owned()).collect(),
-    }
-}
-
 fn nested() -> Schema {
     schema(json!({
         "type": "object",
@@ -89,8 +79,8 @@ fn a_component_of_somebody_else_cannot_make_a_secret_an_open_setting() {
     let open = r##"{"properties": {"token": {"$ref": "#/$defs/Text"}, "pin": {"type": "string"},
         "text": {"type": "string"}}, "$defs": {"Text": {"type": "string"}}}"##;
     let (theirs, ours) = (
-        [provider("a", open, &[]), provider("b", open, &[])],
-        [provider("a", &nested().root.to_string(), &[])],
+        [Provider::of("a", open, &[]), Provider::of("b", open, &[])],
+        [Provider::of("a", &nested().root.to_string(), &[])],
     );
     let catalog = Catalog::new(&theirs, Some(&ours));
     assert!(catalog.is_foreign());
@@ -127,9 +117,9 @@ fn a_text_has_the_form_of_some_branch() {
 #[test]
 fn a_provider_that_cannot_be_read_is_known_as_such() {
     let providers = [
-        provider("good", "{}", &["https://example.com"]),
-        provider("bad", "{", &[]),
-        provider("worse", "{}", &["example.com"]),
+        Provider::of("good", "{}", &["https://example.com"]),
+        Provider::of("bad", "{", &[]),
+        Provider::of("worse", "{}", &["example.com"]),
     ];
     let catalog = Catalog::new(&providers, None);
     assert!(catalog.schema("good").unwrap().is_some_and(|schema| schema.origins.len() == 1));
@@ -139,7 +129,7 @@ fn a_provider_that_cannot_be_read_is_known_as_such() {
 
 #[test]
 fn a_line_without_a_tree_shows_no_value_that_may_be_secret() {
-    let providers = [provider("a", &nested().root.to_string(), &[])];
+    let providers = [Provider::of("a", &nested().root.to_string(), &[])];
     let catalog = Catalog::new(&providers, None);
     for (line, hidden) in [
         ("  - url: a: b", ""),
@@ -163,9 +153,11 @@ fn a_schema_in_which_everything_refers_to_everything_is_read_at_once_or_not_at_a
         let all: Vec<String> = (0..settings).map(|n| format!("\"a{n}\":{{\"$ref\":\"#\"}}")).collect();
         format!("{{\"properties\":{{{}}}}}", all.join(","))
     };
-    let providers: Vec<Provider> = [500, 10_000].map(|n| provider(&n.to_string(), &schema(n), &[])).into();
+    let providers: Vec<Provider> =
+        [500, 10_000].map(|n| Provider::of(&n.to_string(), &schema(n), &[])).into();
     let catalog = Catalog::new(&providers, None);
     assert!(catalog.schema("500").unwrap().is_some() && catalog.schema("10000").unwrap().is_none());
-    let many: Vec<Provider> = (0..40).map(|n| provider(&n.to_string(), &" ".repeat(60_000), &[])).collect();
+    let many: Vec<Provider> =
+        (0..40).map(|n| Provider::of(&n.to_string(), &" ".repeat(60_000), &[])).collect();
     assert!(Catalog::new(&many, None).schema("39").unwrap().is_none(), "nor more than fits in all");
 }

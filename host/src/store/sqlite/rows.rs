@@ -14,14 +14,14 @@ use crate::store::record::{Delivery, DeliveryKey, Health, LastReply, Progress, S
 
 /// The columns of a delivery, as [`delivery`] reads them.
 pub(super) const DELIVERY: &str = "target, state, attempts, queued_at, due_at, first_tried_at, tried_at, \
-     ended_at, class, detail, status, reply, tried, parts, faults, sent";
+     ended_at, class, detail, status, reply, tried, parts, faults, sent, plain";
 
 /// What a delivery's detail and reply take, in bytes.
 pub(super) const DETAILS: &str = "octet_length(detail) + coalesce(octet_length(reply), 0)";
 
 /// The columns of a notification, as [`notification`] reads them.
 pub(super) const NOTIFICATION: &str =
-    "id, accepted_at, level, title, body, color, recipients, tags, link, idempotency_key";
+    "id, accepted_at, level, title, body, color, recipients, tags, link, idempotency_key, key, resolves";
 
 /// A body as JSON, in the form that it can be handed in in.
 pub(super) fn body_out(body: &Body) -> String {
@@ -74,6 +74,7 @@ pub(super) fn delivery(row: &Row<'_>, first: usize) -> rusqlite::Result<Delivery
         parts: row.get(first + 13)?,
         faults: row.get(first + 14)?,
         sent: row.get(first + 15)?,
+        plain: row.get(first + 16)?,
     };
     Ok(Delivery { target: row.get(first)?, progress })
 }
@@ -101,6 +102,8 @@ pub(super) fn notification(row: &Row<'_>) -> rusqlite::Result<(Arc<Notification>
         to: list(row, 6)?,
         tags: list(row, 7)?,
         link: row.get(8)?,
+        key: row.get(10)?,
+        resolves: row.get(11)?,
     };
     Ok((Arc::new(notification), row.get(9)?))
 }

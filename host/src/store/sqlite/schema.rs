@@ -22,6 +22,8 @@ CREATE TABLE notification (
   recipients      TEXT    NOT NULL,      -- JSON: the names of targets that it was addressed to
   tags            TEXT    NOT NULL,      -- JSON: a list of texts
   link            TEXT,
+  key             TEXT,                  -- of the alert that it opens
+  resolves        TEXT,                  -- the key of the alert that it closes
   size            INTEGER NOT NULL,      -- bytes, roughly, as max_bytes counts them
   is_unmatched    INTEGER NOT NULL       -- 1: no target wanted it
 ) STRICT;
@@ -48,6 +50,7 @@ CREATE TABLE delivery (
   sent           INTEGER NOT NULL,       -- attempts of it, counted or not
   parts          INTEGER NOT NULL,       -- requests of it that are delivered
   faults         INTEGER NOT NULL,       -- times in a row that the brain broke off
+  plain          INTEGER NOT NULL,       -- 1: plain text, because the receiver refused the markup
   PRIMARY KEY (notification, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX delivery_open ON delivery(notification, n) WHERE ended_at IS NULL;

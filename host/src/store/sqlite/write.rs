@@ -119,8 +119,8 @@ fn accept(
     let number = tally.last + 1;
     let mut insert = transaction.prepare_cached(
         "INSERT INTO notification (seq, id, idempotency_key, accepted_at, level, title, body, color, \
-         recipients, tags, link, size, is_unmatched) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
+         recipients, tags, link, key, resolves, size, is_unmatched) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING",
     )?;
     let inserted = insert.execute(params![
         rows::number(number),
@@ -134,6 +134,8 @@ fn accept(
         rows::list_out(&notification.to),
         rows::list_out(&notification.tags),
         notification.link,
+        notification.key,
+        notification.resolves,
         rows::number(size),
         record.deliveries.is_empty(),
     ])?;
@@ -176,8 +178,8 @@ fn insert_delivery(
 ) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
         "INSERT INTO delivery (notification, n, target, state, attempts, queued_at, due_at, ended_at, \
-         detail, tried, parts, faults, sent) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         detail, tried, parts, faults, sent, plain) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     )?;
     let Delivery { target, progress } = delivery;
     insert.execute(params![
@@ -194,6 +196,7 @@ fn insert_delivery(
         progress.parts,
         progress.faults,
         progress.sent,
+        progress.plain,
     ])?;
     Ok(())
 }
@@ -229,8 +232,8 @@ fn settle(
     let mut update = transaction.prepare_cached(
         "UPDATE delivery SET state = ?3, attempts = ?4, queued_at = ?5, due_at = ?6, first_tried_at = ?7, \
          tried_at = ?8, ended_at = ?9, class = ?10, detail = ?11, status = ?12, reply = ?13, tried = ?14, \
-         parts = ?15, faults = ?16, sent = ?17 \
-         WHERE notification = ?1 AND n = ?2 AND (ended_at IS NOT NULL) = ?18",
+         parts = ?15, faults = ?16, sent = ?17, plain = ?18 \
+         WHERE notification = ?1 AND n = ?2 AND (ended_at IS NOT NULL) = ?19",
     )?;
     let Progress { state, attempts, detail, class, reply, queued_at, .. } = progress;
     let (status, body) = reply.as_ref().map(|LastReply { status, body }| (status, body)).unzip();
@@ -252,6 +255,7 @@ fn settle(
         progress.parts,
         progress.faults,
         progress.sent,
+        progress.plain,
         had_ended,
     ])?;
     if updated == 0 {

@@ -14,15 +14,23 @@ use crate::schema;
 use crate::service_url::{self, FromUrl, ServiceUrl, UrlDialect, UrlProblem, Urls};
 use crate::settings::declare::Setting;
 
+pub mod apprise;
 pub mod discord;
 #[cfg(test)]
 mod every;
 pub mod gotify;
+pub mod ifttt;
+pub mod join;
+pub mod line;
 pub mod matrix;
+pub mod nextcloud_talk;
 pub mod ntfy;
 pub mod pagerduty;
+pub mod prowl;
 pub mod pushover;
+pub mod simplepush;
 pub mod slack;
+pub mod synology_chat;
 pub mod telegram;
 pub mod webhook;
 
@@ -207,13 +215,21 @@ pub type Open = fn(Value, Option<Overflow>, &Pointer, &mut Diagnostics) -> Optio
 
 /// Every provider, sorted by name.
 pub const ALL: &[Entry] = &[
+    Entry::of::<apprise::Apprise>(),
     Entry::of::<discord::Discord>(),
     Entry::of::<gotify::Gotify>(),
+    Entry::of::<ifttt::Ifttt>(),
+    Entry::of::<join::Join>(),
+    Entry::of::<line::Line>(),
     Entry::of::<matrix::Matrix>(),
+    Entry::of::<nextcloud_talk::NextcloudTalk>(),
     Entry::of::<ntfy::Ntfy>(),
     Entry::of::<pagerduty::PagerDuty>(),
+    Entry::of::<prowl::Prowl>(),
     Entry::of::<pushover::Pushover>(),
+    Entry::of::<simplepush::Simplepush>(),
     Entry::of::<slack::Slack>(),
+    Entry::of::<synology_chat::SynologyChat>(),
     Entry::of::<telegram::Telegram>(),
     Entry::of::<webhook::Webhook>(),
 ];

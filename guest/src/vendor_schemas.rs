@@ -101,6 +101,8 @@ pub(crate) fn name(provider: &str, settings: &Value) -> Option<&'static str> {
     Some(match provider {
         "discord" => "discord",
         "gotify" => "gotify",
+        "ifttt" => "ifttt",
+        "line" => "line",
         "matrix" => "matrix",
         "ntfy" => "ntfy",
         "pagerduty" => "pagerduty",

@@ -233,6 +233,17 @@ pub const HTML: Dialect = Dialect {
     ..TELEGRAM
 };
 
+/// Nextcloud Talk's Markdown, CommonMark with mentions, which have no escape: a zero-width space behind the `@` is
+/// not documented to help.
+pub const TALK: Dialect =
+    Dialect { escape: Escape { broken: Characters::of("@"), ..COMMONMARK.escape }, ..COMMONMARK };
+
+/// Synology Chat's text, of which nothing is documented but links
+/// (<https://kb.synology.com/en-global/DSM/tutorial/How_to_configure_webhooks_and_slash_commands_in_Chat_Integration>).
+/// They have no escape: a zero-width space behind a `<` is not documented to help.
+pub const SYNOLOGY: Dialect =
+    Dialect { link: Link::Angle, escape: Escape { broken: Characters::of("<"), ..NO_ESCAPE }, ..PLAIN };
+
 /// Whether a link may lead there: nothing but web pages, mail and telephones.
 #[must_use]
 pub fn is_target(target: &str) -> bool {

@@ -2,13 +2,14 @@
 
 use proptest::prelude::*;
 
-use super::dialect::{COMMONMARK, DISCORD, HTML, PLAIN, PUSHOVER, SLACK, TELEGRAM};
+use super::dialect::{COMMONMARK, DISCORD, HTML, PLAIN, PUSHOVER, SLACK, SYNOLOGY, TALK, TELEGRAM};
 use super::*;
 use crate::limit::{Limit, MOST_PARTS, Overflow, Unit};
 use crate::notification::Level;
 use crate::notification::tests::{fields, items, notification};
 
-const DIALECTS: [&Dialect; 7] = [&PLAIN, &COMMONMARK, &DISCORD, &SLACK, &TELEGRAM, &PUSHOVER, &HTML];
+const DIALECTS: [&Dialect; 9] =
+    [&PLAIN, &COMMONMARK, &DISCORD, &SLACK, &TELEGRAM, &PUSHOVER, &HTML, &TALK, &SYNOLOGY];
 
 fn markdown(text: &str) -> Text {
     Text::of_body(&Body::Text(text.into()), Format::Markdown)
@@ -38,6 +39,8 @@ fn each_dialect_has_its_marks() {
             &PUSHOVER,
             "<b>strong <i>both</i> gone</b> a*b <a href=\"https://x.example/?a=1&amp;b=2\">name</a> <a href=\"https://y.example\">https://y.example</a>",
         ),
+        (&TALK, "**strong *both* ~~gone~~** `a*b` [name](https://x.example/?a=1&b=2) <https://y.example>"),
+        (&SYNOLOGY, "strong both gone a*b <https://x.example/?a=1&b=2|name> <https://y.example>"),
         (
             &HTML,
             "<p><strong>strong <em>both</em> <del>gone</del></strong> <code>a*b</code> <a href=\"https://x.example/?a=1&amp;b=2\">name</a> <a href=\"https://y.example\">https://y.example</a></p>",

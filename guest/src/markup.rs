@@ -79,6 +79,16 @@ impl Text {
         shown.unwrap_or_else(|| Self::plain(notification.level.name()))
     }
 
+    /// The first line of a notification's title, or else of what its body says, as plain text: for services that
+    /// refuse a message without a title.
+    #[must_use]
+    pub fn title_of(notification: &Notification, format: Format) -> String {
+        let title = Self::plain(&notification.title);
+        let title = if title.is_blank() { Self::of(notification, format) } else { title };
+        let lines = title.write(&dialect::PLAIN);
+        lines.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+    }
+
     /// What a body says. In the plain format, running text is what it is, and nothing in it is read as
     /// markup.
     #[must_use]

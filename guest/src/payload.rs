@@ -40,10 +40,15 @@ impl Object {
     }
 
     /// With a secret for one more member.
-    pub(crate) fn with_secret(mut self, name: &str, secret: &Secret) -> Self {
+    pub(crate) fn with_secret(self, name: &str, secret: &Secret) -> Self {
+        self.with_segment(name, secret.segment(Escape::Json))
+    }
+
+    /// With what the host writes, such as a signature, for the text of one more member.
+    pub(crate) fn with_segment(mut self, name: &str, segment: Segment) -> Self {
         self.name(name);
         self.push("\"");
-        self.0.push(secret.segment(Escape::Json));
+        self.0.push(segment);
         self.push("\"");
         self
     }

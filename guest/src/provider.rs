@@ -15,9 +15,12 @@ use crate::service_url::{self, FromUrl, ServiceUrl, UrlDialect, UrlProblem, Urls
 use crate::settings::declare::Setting;
 
 pub mod apprise;
+pub mod bark;
+pub mod dingtalk;
 pub mod discord;
 #[cfg(test)]
 mod every;
+pub mod feishu;
 pub mod gotify;
 pub mod ifttt;
 pub mod join;
@@ -27,12 +30,16 @@ pub mod nextcloud_talk;
 pub mod ntfy;
 pub mod pagerduty;
 pub mod prowl;
+pub mod pushbullet;
+pub mod pushdeer;
 pub mod pushover;
+pub mod serverchan;
 pub mod simplepush;
 pub mod slack;
 pub mod synology_chat;
 pub mod telegram;
 pub mod webhook;
+pub mod wecom;
 
 /// What a provider may know of the moment in which it formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +203,7 @@ pub struct Entry {
     /// See [`Provider::URLS`].
     pub urls: Urls,
     /// See [`Provider::from_url`].
-    pub from_url: fn(&mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem>,
+    pub from_url: FromUrls,
     /// See [`Provider::is_shoutrrr`].
     pub is_shoutrrr: fn(&ServiceUrl) -> bool,
     /// See [`Provider::LIMITS`].
@@ -210,28 +217,39 @@ pub struct Entry {
     pub open: Open,
 }
 
+/// How a URL becomes settings.
+pub type FromUrls = fn(&mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem>;
+
 /// How settings become a target.
 pub type Open = fn(Value, Option<Overflow>, &Pointer, &mut Diagnostics) -> Option<Box<dyn Service>>;
 
 /// Every provider, sorted by name.
 pub const ALL: &[Entry] = &[
     Entry::of::<apprise::Apprise>(),
+    Entry::of::<bark::Bark>(),
+    Entry::of::<dingtalk::DingTalk>(),
     Entry::of::<discord::Discord>(),
+    Entry::of::<feishu::Feishu>(),
     Entry::of::<gotify::Gotify>(),
     Entry::of::<ifttt::Ifttt>(),
     Entry::of::<join::Join>(),
+    Entry::of::<feishu::Lark>(),
     Entry::of::<line::Line>(),
     Entry::of::<matrix::Matrix>(),
     Entry::of::<nextcloud_talk::NextcloudTalk>(),
     Entry::of::<ntfy::Ntfy>(),
     Entry::of::<pagerduty::PagerDuty>(),
     Entry::of::<prowl::Prowl>(),
+    Entry::of::<pushbullet::Pushbullet>(),
+    Entry::of::<pushdeer::PushDeer>(),
     Entry::of::<pushover::Pushover>(),
+    Entry::of::<serverchan::ServerChan>(),
     Entry::of::<simplepush::Simplepush>(),
     Entry::of::<slack::Slack>(),
     Entry::of::<synology_chat::SynologyChat>(),
     Entry::of::<telegram::Telegram>(),
     Entry::of::<webhook::Webhook>(),
+    Entry::of::<wecom::WeCom>(),
 ];
 
 /// The provider of a name.
@@ -287,7 +305,10 @@ pub fn from_url(text: &str, dialect: Option<UrlDialect>) -> Result<Vec<FromUrl>,
     let mut url = ServiceUrl::parse(text, dialect)?;
     let mut targets = (entry.from_url)(&mut url)?;
     for target in &mut targets {
-        target.shift_insert(0, "provider".to_owned(), entry.name.into());
+        // A URL of one service may name another that is like it, whose settings then say so.
+        if !target.contains_key("provider") {
+            target.shift_insert(0, "provider".to_owned(), entry.name.into());
+        }
     }
     let has_format = (entry.schema)().pointer("/properties/format").is_some();
     url.finish(targets, has_format)

@@ -43,7 +43,8 @@ pub struct Urls {
 /// What is wrong with a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UrlProblem {
-    /// Which part is wrong: `scheme`, `user`, `password`, `host`, `port`, `path` or `?NAME`.
+    /// Which part is wrong: `scheme`, `user`, `password`, `host`, `port`, `path`,
+    /// `fragment` or `?NAME`.
     pub part: String,
     /// What is wrong with it; holds nothing of it.
     pub problem: String,
@@ -73,6 +74,7 @@ pub struct ServiceUrl {
     port: Option<u16>,
     path: Vec<String>,
     options: Vec<(String, String)>,
+    fragment: Option<String>,
 }
 
 /// No URL is longer, in bytes.
@@ -143,10 +145,10 @@ impl ServiceUrl {
             return Err(wrong("scheme", "is missing", "a URL begins as `ntfy://`"));
         };
         let scheme = scheme.to_ascii_lowercase();
-        let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
         // In Apprise's URLs `#` is a mark of what comes next in the path, never of a fragment.
-        let rest =
-            if dialect == UrlDialect::Shoutrrr { rest.split('#').next().unwrap_or_default() } else { rest };
+        let fragment = rest.split_once('#').filter(|_| dialect == UrlDialect::Shoutrrr);
+        let (rest, fragment) = fragment.unwrap_or((rest, ""));
+        let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
         let end = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let (login, place) = match authority.rfind('@') {
@@ -173,6 +175,7 @@ impl ServiceUrl {
             port,
             path: entries.map(|entry| decode(entry, "path")).collect::<Result<_, _>>()?,
             options: read_options(options)?,
+            fragment: Some(decode(fragment, "fragment")?).filter(|fragment| !fragment.is_empty()),
         })
     }
 
@@ -290,6 +293,11 @@ impl ServiceUrl {
         std::mem::take(&mut self.path)
     }
 
+    /// Takes what stands behind a `#`, in URLs of shoutrrr.
+    pub fn fragment(&mut self) -> Option<String> {
+        self.fragment.take()
+    }
+
     /// Takes the option that has one of these names, in any case.
     pub fn option(&mut self, names: &[&str]) -> Option<String> {
         let is_named =
@@ -380,6 +388,7 @@ impl ServiceUrl {
             ("host", self.host.is_some()),
             ("port", self.port.is_some()),
             ("path", !self.path.is_empty()),
+            ("fragment", self.fragment.is_some()),
         ] {
             if is_left {
                 left_out.push(format!("{part}: this kind of URL has no use for it"));

@@ -99,18 +99,23 @@ pub(crate) fn short_notifications() -> Vec<Notification> {
 /// The schema that a provider's requests fit, where its vendor has one.
 pub(crate) fn name(provider: &str, settings: &Value) -> Option<&'static str> {
     Some(match provider {
+        "bark" => "bark",
+        "dingtalk" => "dingtalk",
         "discord" => "discord",
+        "feishu" | "lark" => "feishu",
         "gotify" => "gotify",
         "ifttt" => "ifttt",
         "line" => "line",
         "matrix" => "matrix",
         "ntfy" => "ntfy",
         "pagerduty" => "pagerduty",
+        "pushbullet" => "pushbullet",
         "pushover" => "pushover",
         "slack" if settings["url"].is_null() => "slack",
         "slack" => "slack-webhook",
         "telegram" => "telegram",
         "webhook" if settings["template"] == "discord" => "discord",
+        "wecom" => "wecom",
         _ => return None,
     })
 }

@@ -64,6 +64,8 @@ pub enum Link {
     Text,
     /// `[text](target)`, and `<target>` where the text is the target.
     Brackets,
+    /// `[text](target)`, also where the text is the target.
+    AlwaysBrackets,
     /// `<target|text>`, and `<target>` where the text is the target.
     Angle,
     /// `<a href="target">text</a>`.
@@ -108,6 +110,8 @@ pub struct Escape {
     pub backslashed: Characters,
     /// What gets one where it stands first in a line, as does the dot or bracket behind a number there.
     pub first: Characters,
+    /// What is written as `&#NN;`, by its number.
+    pub numbered: Characters,
     /// What has no escape, and is broken by a zero-width space behind it.
     pub broken: Characters,
 }
@@ -123,6 +127,7 @@ pub const NO_ESCAPE: Escape = Escape {
     entities: false,
     backslashed: Characters::NONE,
     first: Characters::NONE,
+    numbered: Characters::NONE,
     broken: Characters::NONE,
 };
 
@@ -244,6 +249,49 @@ pub const TALK: Dialect =
 pub const SYNOLOGY: Dialect =
     Dialect { link: Link::Angle, escape: Escape { broken: Characters::of("<"), ..NO_ESCAPE }, ..PLAIN };
 
+/// What Feishu and Lark call lark_md, in the text of a card, which has no blocks
+/// (<https://open.feishu.cn/document/common-capabilities/message-card/message-cards-content/using-markdown-tags>):
+/// a mark that is none is written by its number. Emoji (`:OK:`) stay emoji.
+pub const LARK: Dialect = Dialect {
+    strong: ("**", "**"),
+    emphasis: ("*", "*"),
+    strike: ("~~", "~~"),
+    link: Link::AlwaysBrackets,
+    quote: Quote::Lines("&#62; "),
+    bullet: "• ",
+    escape: Escape { numbered: Characters::of("\\`*_~[<>&"), ..NO_ESCAPE },
+    ..PLAIN
+};
+
+/// DingTalk's markdown, <https://open.dingtalk.com/document/orgapp/custom-robot-access>: headings, quotations,
+/// lists, links, bold and italic. An escape is not documented, nor that a zero-width space behind a mark helps.
+pub const DINGTALK: Dialect = Dialect {
+    strong: ("**", "**"),
+    emphasis: ("*", "*"),
+    link: Link::AlwaysBrackets,
+    heading: Heading::Hashes(6),
+    escape: Escape { broken: Characters::of("\\`*_~[<#&"), ..NO_ESCAPE },
+    joint: "\u{200b}",
+    ..PLAIN
+};
+
+/// WeCom's markdown, <https://developer.work.weixin.qq.com/document/path/91770>: headings, bold, links, code in a
+/// line and quotations. An escape is not documented, nor that a zero-width space behind a mark helps.
+pub const WECOM: Dialect = Dialect {
+    strong: ("**", "**"),
+    code: ("`", "`"),
+    link: Link::AlwaysBrackets,
+    heading: Heading::Hashes(6),
+    bullet: "• ",
+    escape: Escape { broken: Characters::of("\\`*[<#&"), ..NO_ESCAPE },
+    ..PLAIN
+};
+
+/// Plain text of Feishu, Lark and WeCom, in which tags mention people: `<at …>`, `<@…>`. A zero-width space
+/// behind the `<` is not documented to help.
+pub const UNTAGGED: Dialect =
+    Dialect { escape: Escape { broken: Characters::of("<"), ..NO_ESCAPE }, ..PLAIN };
+
 /// Whether a link may lead there: nothing but web pages, mail and telephones.
 #[must_use]
 pub fn is_target(target: &str) -> bool {
@@ -356,7 +404,7 @@ impl Escape {
 
     fn write_inside(&self, text: &str, out: &mut String) {
         let entities = if self.entities { ENTITIES } else { Characters::NONE };
-        let special = Characters(entities.0 | self.backslashed.0 | self.broken.0);
+        let special = Characters(entities.0 | self.backslashed.0 | self.numbered.0 | self.broken.0);
         let mut before = out.chars().next_back();
         let mut rest = text;
         while let Some(at) = rest.bytes().position(|byte| special.contains(byte.into())) {
@@ -374,6 +422,7 @@ impl Escape {
                 '"' if self.entities => out.push_str("&quot;"),
                 c if is_harmless(before, c, next) => out.push(c),
                 c if self.backslashed.contains(c) => out.extend(['\\', c]),
+                c if self.numbered.contains(c) => out.extend(["&#", &u32::from(c).to_string(), ";"]),
                 c => out.extend([c, BREAK]),
             }
             before = Some(c);

@@ -2,14 +2,27 @@
 
 use proptest::prelude::*;
 
-use super::dialect::{COMMONMARK, DISCORD, HTML, PLAIN, PUSHOVER, SLACK, SYNOLOGY, TALK, TELEGRAM};
+use super::dialect::*;
 use super::*;
 use crate::limit::{Limit, MOST_PARTS, Overflow, Unit};
 use crate::notification::Level;
 use crate::notification::tests::{fields, items, notification};
 
-const DIALECTS: [&Dialect; 9] =
-    [&PLAIN, &COMMONMARK, &DISCORD, &SLACK, &TELEGRAM, &PUSHOVER, &HTML, &TALK, &SYNOLOGY];
+const DIALECTS: &[&Dialect] = &[
+    &PLAIN,
+    &COMMONMARK,
+    &DISCORD,
+    &SLACK,
+    &TELEGRAM,
+    &PUSHOVER,
+    &HTML,
+    &TALK,
+    &SYNOLOGY,
+    &LARK,
+    &DINGTALK,
+    &WECOM,
+    &UNTAGGED,
+];
 
 fn markdown(text: &str) -> Text {
     Text::of_body(&Body::Text(text.into()), Format::Markdown)
@@ -45,6 +58,19 @@ fn each_dialect_has_its_marks() {
             &HTML,
             "<p><strong>strong <em>both</em> <del>gone</del></strong> <code>a*b</code> <a href=\"https://x.example/?a=1&amp;b=2\">name</a> <a href=\"https://y.example\">https://y.example</a></p>",
         ),
+        (
+            &LARK,
+            "**strong *both* ~~gone~~** a&#42;b [name](https://x.example/?a=1&b=2) [https://y.example](https://y.example)",
+        ),
+        (
+            &DINGTALK,
+            "**strong *both* gone** a*\u{200b}b [name](https://x.example/?a=1&b=2) [https://y.example](https://y.example)",
+        ),
+        (
+            &WECOM,
+            "**strong both gone** `a*b` [name](https://x.example/?a=1&b=2) [https://y.example](https://y.example)",
+        ),
+        (&UNTAGGED, "strong both gone a*b name (https://x.example/?a=1&b=2) https://y.example"),
     ] {
         assert_eq!(written(text, dialect), expected);
     }
@@ -312,7 +338,7 @@ proptest! {
     fn parts_are_within_any_limit(
         text in tricky(),
         times in 1_usize..40,
-        dialect in prop::sample::select(DIALECTS.as_slice()),
+        dialect in prop::sample::select(DIALECTS),
         unit in prop::sample::select(vec![Unit::Characters, Unit::Bytes, Unit::Utf16]),
         most in 64_usize..400,
     ) {

@@ -357,7 +357,7 @@ impl Writer<'_> {
         match self.dialect.link {
             Link::Text if is_bare => Default::default(),
             Link::Text => (String::new(), format!(" ({to})")),
-            Link::Brackets => ("[".to_owned(), format!("]({to})")),
+            Link::Brackets | Link::AlwaysBrackets => ("[".to_owned(), format!("]({to})")),
             Link::Angle => (format!("<{to}|"), ">".to_owned()),
             Link::Tag => (format!("<a href=\"{to}\">"), "</a>".to_owned()),
         }

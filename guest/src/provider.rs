@@ -21,11 +21,13 @@ pub mod discord;
 #[cfg(test)]
 mod every;
 pub mod feishu;
+pub mod googlechat;
 pub mod gotify;
 pub mod ifttt;
 pub mod join;
 pub mod line;
 pub mod matrix;
+pub mod mattermost;
 pub mod nextcloud_talk;
 pub mod ntfy;
 pub mod pagerduty;
@@ -33,13 +35,17 @@ pub mod prowl;
 pub mod pushbullet;
 pub mod pushdeer;
 pub mod pushover;
+pub mod rocketchat;
 pub mod serverchan;
 pub mod simplepush;
 pub mod slack;
 pub mod synology_chat;
+pub mod teams;
 pub mod telegram;
+pub mod webex;
 pub mod webhook;
 pub mod wecom;
+pub mod zulip;
 
 /// What a provider may know of the moment in which it formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,12 +236,14 @@ pub const ALL: &[Entry] = &[
     Entry::of::<dingtalk::DingTalk>(),
     Entry::of::<discord::Discord>(),
     Entry::of::<feishu::Feishu>(),
+    Entry::of::<googlechat::GoogleChat>(),
     Entry::of::<gotify::Gotify>(),
     Entry::of::<ifttt::Ifttt>(),
     Entry::of::<join::Join>(),
     Entry::of::<feishu::Lark>(),
     Entry::of::<line::Line>(),
     Entry::of::<matrix::Matrix>(),
+    Entry::of::<mattermost::Mattermost>(),
     Entry::of::<nextcloud_talk::NextcloudTalk>(),
     Entry::of::<ntfy::Ntfy>(),
     Entry::of::<pagerduty::PagerDuty>(),
@@ -243,13 +251,17 @@ pub const ALL: &[Entry] = &[
     Entry::of::<pushbullet::Pushbullet>(),
     Entry::of::<pushdeer::PushDeer>(),
     Entry::of::<pushover::Pushover>(),
+    Entry::of::<rocketchat::RocketChat>(),
     Entry::of::<serverchan::ServerChan>(),
     Entry::of::<simplepush::Simplepush>(),
     Entry::of::<slack::Slack>(),
     Entry::of::<synology_chat::SynologyChat>(),
+    Entry::of::<teams::Teams>(),
     Entry::of::<telegram::Telegram>(),
+    Entry::of::<webex::Webex>(),
     Entry::of::<webhook::Webhook>(),
     Entry::of::<wecom::WeCom>(),
+    Entry::of::<zulip::Zulip>(),
 ];
 
 /// The provider of a name.

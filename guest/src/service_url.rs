@@ -279,6 +279,12 @@ impl ServiceUrl {
         if self.path.is_empty() { None } else { Some(self.path.remove(0)) }
     }
 
+    /// The first entry of the path, which is left in its place.
+    #[must_use]
+    pub fn first_entry(&self) -> Option<&str> {
+        self.path.first().map(String::as_str)
+    }
+
     /// Takes the last entry of the path; `what` says what it is.
     ///
     /// # Errors

@@ -108,7 +108,8 @@ pub struct Escape {
     pub entities: bool,
     /// What gets a backslash in front, everywhere.
     pub backslashed: Characters,
-    /// What gets one where it stands first in a line, as does the dot or bracket behind a number there.
+    /// What gets one where it stands first in a line, as does the dot or bracket behind a number there; a
+    /// zero-width space, where no character gets a backslash.
     pub first: Characters,
     /// What is written as `&#NN;`, by its number.
     pub numbered: Characters,
@@ -223,6 +224,73 @@ pub const PUSHOVER: Dialect = Dialect {
     code_block: CodeBlock::Text,
     quote: Quote::Lines("&gt; "),
     ..TELEGRAM
+};
+
+/// The Markdown of an Adaptive Card's TextBlock, as Teams shows it
+/// (<https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format>): bold, italic,
+/// lists and links. That a backslash keeps a mark from being one is CommonMark's, of which it is called a subset.
+pub const TEAMS: Dialect = Dialect {
+    strong: ("**", "**"),
+    emphasis: ("_", "_"),
+    link: Link::AlwaysBrackets,
+    escape: Escape { backslashed: Characters::of(r"\`*_[]"), first: Characters::of("#>+-"), ..NO_ESCAPE },
+    joint: "\u{200b}",
+    ..PLAIN
+};
+
+/// Mattermost's Markdown, <https://docs.mattermost.com/collaborate/format-messages.html>: CommonMark with mentions
+/// and emoji, which have no escape. That a zero-width space behind `@` and `:` keeps text from being one is not
+/// documented, but both have to be whole words.
+pub const MATTERMOST: Dialect = Dialect {
+    has_name_headings: false,
+    escape: Escape { broken: Characters::of("@:"), ..COMMONMARK.escape },
+    ..COMMONMARK
+};
+
+/// Rocket.Chat's own marks, as its `message-parser` reads them
+/// (<https://github.com/RocketChat/Rocket.Chat/tree/develop/packages/message-parser>): they end with their line, and
+/// none has an escape. That a zero-width space keeps text from being one is not documented.
+pub const ROCKETCHAT: Dialect = Dialect {
+    strong: ("*", "*"),
+    emphasis: ("_", "_"),
+    strike: ("~", "~"),
+    code: ("`", "`"),
+    code_block: CodeBlock::Backticks { has_language: true },
+    link: Link::AlwaysBrackets,
+    escape: Escape { first: Characters::of("#>-"), broken: Characters::of("*_~`[<@:"), ..NO_ESCAPE },
+    joint: "\u{200b}",
+    is_mark_of_line: true,
+    ..PLAIN
+};
+
+/// Google Chat's markup, <https://developers.google.com/workspace/chat/format-messages>: Slack's marks, but nothing
+/// is an entity, and an item begins with `-`. No mark has an escape: a zero-width space is not documented to help.
+pub const GOOGLECHAT: Dialect = Dialect {
+    bullet: "- ",
+    escape: Escape { first: Characters::of("->"), broken: Characters::of("*_~`<"), ..NO_ESCAPE },
+    ..SLACK
+};
+
+/// Webex' Markdown, <https://developer.webex.com/docs/basics>: CommonMark with mentions in angle brackets. That a
+/// zero-width space behind `<` keeps text from being one is not documented.
+pub const WEBEX: Dialect = Dialect {
+    escape: Escape {
+        backslashed: Characters::of(r"\`*_[]~&"),
+        broken: Characters::of("<"),
+        ..COMMONMARK.escape
+    },
+    ..COMMONMARK
+};
+
+/// Zulip's Markdown, <https://zulip.com/help/format-your-message-using-markdown>: its server reads no escapes
+/// (`zerver/lib/markdown`), and `_` is no mark. That a zero-width space keeps text from being one is not documented.
+pub const ZULIP: Dialect = Dialect {
+    is_commonmark: false,
+    link: Link::AlwaysBrackets,
+    has_name_headings: false,
+    escape: Escape { first: Characters::of("#>-+"), broken: Characters::of("*~`[<@:"), ..NO_ESCAPE },
+    joint: "\u{200b}",
+    ..COMMONMARK
 };
 
 /// HTML, of no more than Matrix allows
@@ -390,14 +458,16 @@ impl Escape {
         if self.first == Characters::NONE {
             return text;
         }
+        let mark = if self.backslashed == Characters::NONE { BREAK } else { '\\' };
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, after) = text.split_at(digits);
         if digits > 0 && after.starts_with(['.', ')']) && is_space(after.chars().nth(1)) {
-            out.extend([number, "\\"]);
+            out.push_str(number);
+            out.push(mark);
             return after;
         }
         if text.starts_with(|c| self.first.contains(c)) && is_beginning(text) {
-            out.push('\\');
+            out.push(mark);
         }
         text
     }
@@ -463,6 +533,9 @@ fn is_harmless(before: Option<char>, c: char, next: Option<char>) -> bool {
     let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     match c {
         '_' => is_word(before) && is_word(next),
+        // A mention, an emoji: only at the beginning of a word.
+        '@' => is_word(before) || is_space(next),
+        ':' => is_word(before) || !(is_word(next) || matches!(next, Some('+' | '-' | '_'))),
         '&' => !is_word(next) && next != Some('#'),
         '<' => next.is_some_and(|next| next.is_whitespace() || next.is_ascii_digit() || next == '='),
         _ => false,

@@ -15,6 +15,12 @@ const DIALECTS: &[&Dialect] = &[
     &SLACK,
     &TELEGRAM,
     &PUSHOVER,
+    &TEAMS,
+    &MATTERMOST,
+    &ROCKETCHAT,
+    &GOOGLECHAT,
+    &WEBEX,
+    &ZULIP,
     &HTML,
     &TALK,
     &SYNOLOGY,
@@ -44,6 +50,24 @@ fn each_dialect_has_its_marks() {
         ),
         (&DISCORD, "**strong *both* ~~gone~~** `a*b` [name](https://x.example/?a=1&b=2) <https://y.example>"),
         (&SLACK, "*strong _both_ ~gone~* `a*b` <https://x.example/?a=1&amp;b=2|name> <https://y.example>"),
+        (
+            &TEAMS,
+            "**strong _both_ gone** a\\*b [name](https://x.example/?a=1&b=2) [https://y.example](https://y.example)",
+        ),
+        (
+            &MATTERMOST,
+            "**strong *both* ~~gone~~** `a*b` [name](https://x.example/?a=1&b=2) <https://y.example>",
+        ),
+        (
+            &ROCKETCHAT,
+            "*strong _both_ ~gone~* `a*b` [name](https://x.example/?a=1&b=2) [https://y.example](https://y.example)",
+        ),
+        (&GOOGLECHAT, "*strong _both_ ~gone~* `a*b` <https://x.example/?a=1&b=2|name> <https://y.example>"),
+        (&WEBEX, "**strong *both* ~~gone~~** `a*b` [name](https://x.example/?a=1&b=2) <https://y.example>"),
+        (
+            &ZULIP,
+            "**strong *both* ~~gone~~** `a*b` [name](https://x.example/?a=1&b=2) [https://y.example](https://y.example)",
+        ),
         (
             &TELEGRAM,
             "<b>strong <i>both</i> <s>gone</s></b> <code>a*b</code> <a href=\"https://x.example/?a=1&amp;b=2\">name</a> <a href=\"https://y.example\">https://y.example</a>",
@@ -136,6 +160,15 @@ fn what_is_no_mark_where_it_stands_stays_as_it_is() {
     assert_eq!(
         Text::plain(marks).write(&COMMONMARK),
         "\\# a\n\\- b\n\\+ c\n1\\. d\n2\\) e\n\\---\n\\===\n\\> f\n\\:-- | --\n\\&amp; \\<g> <https://x.example/*>"
+    );
+}
+
+#[test]
+fn what_could_mention_somebody_or_be_an_emoji_is_broken() {
+    let text = "@all u@x.example @ 5 :x: 10:30 a: b :+1: ::1";
+    assert_eq!(
+        Text::plain(text).write(&MATTERMOST),
+        "@\u{200b}all u@x.example @ 5 :\u{200b}x: 10:30 a: b :\u{200b}+1: ::\u{200b}1"
     );
 }
 

@@ -48,6 +48,14 @@ impl Answer {
     }
 }
 
+/// What a success means whose body has only to hold something at a JSON pointer, such as an id: without that,
+/// [`Class::Ambiguous`]; else `None`.
+pub(crate) fn accepted(reply: &Reply, at: &str) -> Option<Class> {
+    let body: Option<Value> = serde_json::from_slice(&reply.body).ok();
+    let has_it = body.as_ref().and_then(|body| body.pointer(at)).is_some_and(|value| !value.is_null());
+    ((200..300).contains(&reply.status) && !has_it).then_some(Class::Ambiguous)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ use crate::settings::declare::Setting;
 
 pub mod apprise;
 pub mod bark;
+pub mod brevo;
 pub mod dingtalk;
 pub mod discord;
 #[cfg(test)]
@@ -23,25 +24,32 @@ mod every;
 pub mod feishu;
 pub mod googlechat;
 pub mod gotify;
+pub mod homeassistant;
 pub mod ifttt;
 pub mod join;
 pub mod line;
+pub mod mailgun;
 pub mod matrix;
 pub mod mattermost;
 pub mod nextcloud_talk;
 pub mod ntfy;
 pub mod pagerduty;
+pub mod postmark;
 pub mod prowl;
 pub mod pushbullet;
 pub mod pushdeer;
 pub mod pushover;
+pub mod resend;
 pub mod rocketchat;
+pub mod sendgrid;
 pub mod serverchan;
+pub mod signal;
 pub mod simplepush;
 pub mod slack;
 pub mod synology_chat;
 pub mod teams;
 pub mod telegram;
+pub mod twilio;
 pub mod webex;
 pub mod webhook;
 pub mod wecom;
@@ -233,31 +241,39 @@ pub type Open = fn(Value, Option<Overflow>, &Pointer, &mut Diagnostics) -> Optio
 pub const ALL: &[Entry] = &[
     Entry::of::<apprise::Apprise>(),
     Entry::of::<bark::Bark>(),
+    Entry::of::<brevo::Brevo>(),
     Entry::of::<dingtalk::DingTalk>(),
     Entry::of::<discord::Discord>(),
     Entry::of::<feishu::Feishu>(),
     Entry::of::<googlechat::GoogleChat>(),
     Entry::of::<gotify::Gotify>(),
+    Entry::of::<homeassistant::HomeAssistant>(),
     Entry::of::<ifttt::Ifttt>(),
     Entry::of::<join::Join>(),
     Entry::of::<feishu::Lark>(),
     Entry::of::<line::Line>(),
+    Entry::of::<mailgun::Mailgun>(),
     Entry::of::<matrix::Matrix>(),
     Entry::of::<mattermost::Mattermost>(),
     Entry::of::<nextcloud_talk::NextcloudTalk>(),
     Entry::of::<ntfy::Ntfy>(),
     Entry::of::<pagerduty::PagerDuty>(),
+    Entry::of::<postmark::Postmark>(),
     Entry::of::<prowl::Prowl>(),
     Entry::of::<pushbullet::Pushbullet>(),
     Entry::of::<pushdeer::PushDeer>(),
     Entry::of::<pushover::Pushover>(),
+    Entry::of::<resend::Resend>(),
     Entry::of::<rocketchat::RocketChat>(),
+    Entry::of::<sendgrid::SendGrid>(),
     Entry::of::<serverchan::ServerChan>(),
+    Entry::of::<signal::Signal>(),
     Entry::of::<simplepush::Simplepush>(),
     Entry::of::<slack::Slack>(),
     Entry::of::<synology_chat::SynologyChat>(),
     Entry::of::<teams::Teams>(),
     Entry::of::<telegram::Telegram>(),
+    Entry::of::<twilio::Twilio>(),
     Entry::of::<webex::Webex>(),
     Entry::of::<webhook::Webhook>(),
     Entry::of::<wecom::WeCom>(),

@@ -217,7 +217,7 @@ pub struct Entry {
     /// See [`Provider::URLS`].
     pub urls: Urls,
     /// See [`Provider::from_url`].
-    pub from_url: FromUrls,
+    pub from_url: ReadUrl,
     /// See [`Provider::is_shoutrrr`].
     pub is_shoutrrr: fn(&ServiceUrl) -> bool,
     /// See [`Provider::LIMITS`].
@@ -232,7 +232,7 @@ pub struct Entry {
 }
 
 /// How a URL becomes settings.
-pub type FromUrls = fn(&mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem>;
+pub type ReadUrl = fn(&mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem>;
 
 /// How settings become a target.
 pub type Open = fn(Value, Option<Overflow>, &Pointer, &mut Diagnostics) -> Option<Box<dyn Service>>;
@@ -295,7 +295,13 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 ///
 /// Which part of the URL is wrong.
 pub fn from_url(text: &str, dialect: Option<UrlDialect>) -> Result<Vec<FromUrl>, UrlProblem> {
-    let scheme = text.trim().split("://").next().unwrap_or_default().to_ascii_lowercase();
+    if text.trim().len() > service_url::LONGEST_URL {
+        return Err(service_url::wrong("url", "is longer than 8 KiB", "is it one URL?"));
+    }
+    let Some((scheme, _)) = text.trim().split_once("://") else {
+        return Err(service_url::wrong("scheme", "is missing", "a URL begins as `ntfy://`"));
+    };
+    let scheme = scheme.to_ascii_lowercase();
     // `svc+https://host/…` is shoutrrr's form for a service that has a URL of its own.
     let base = scheme.split('+').next().unwrap_or_default();
     let has = |schemes: &[&str]| schemes.contains(&scheme.as_str());

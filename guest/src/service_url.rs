@@ -73,6 +73,7 @@ pub struct ServiceUrl {
     host: Option<String>,
     port: Option<u16>,
     path: Vec<String>,
+    is_folder: bool,
     options: Vec<(String, String)>,
     fragment: Option<String>,
 }
@@ -145,12 +146,17 @@ impl ServiceUrl {
             return Err(wrong("scheme", "is missing", "a URL begins as `ntfy://`"));
         };
         let scheme = scheme.to_ascii_lowercase();
-        // In Apprise's URLs `#` is a mark of what comes next in the path, never of a fragment.
-        let fragment = rest.split_once('#').filter(|_| dialect == UrlDialect::Shoutrrr);
-        let (rest, fragment) = fragment.unwrap_or((rest, ""));
+        let is_of_apprise = dialect == UrlDialect::Apprise;
+        let (rest, fragment) = match rest.split_once('#') {
+            Some((rest, fragment)) if !is_of_apprise => (rest, fragment),
+            _ => (rest, ""),
+        };
         let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
         let end = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
+        // In Apprise's URLs a `#` at the start of an entry is a part of it; elsewhere it begins a fragment.
+        let end = path.match_indices('#').find(|(at, _)| !path.get(..*at).unwrap_or_default().ends_with('/'));
+        let path = end.and_then(|(at, _)| path.get(..at)).unwrap_or(path);
         let (login, place) = match authority.rfind('@') {
             Some(at) if at > 0 => {
                 (authority.get(..at), authority.get(at.saturating_add(1)..).unwrap_or_default())
@@ -174,7 +180,8 @@ impl ServiceUrl {
             host: Some(decode(host, "host")?).filter(|host| !host.is_empty()),
             port,
             path: entries.map(|entry| decode(entry, "path")).collect::<Result<_, _>>()?,
-            options: read_options(options)?,
+            is_folder: path.ends_with('/'),
+            options: read_options(options, is_of_apprise)?,
             fragment: Some(decode(fragment, "fragment")?).filter(|fragment| !fragment.is_empty()),
         })
     }
@@ -213,6 +220,12 @@ impl ServiceUrl {
     #[must_use]
     pub fn entries(&self) -> usize {
         self.path.len()
+    }
+
+    /// Whether its path ends in a `/`.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.is_folder
     }
 
     /// Takes what stands before the `@`, up to a `:`.
@@ -332,12 +345,17 @@ impl ServiceUrl {
         value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(ToOwned::to_owned).collect()
     }
 
+    /// Takes all options whose names are such.
+    pub fn options(&mut self, is_such: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+        let options = std::mem::take(&mut self.options).into_iter();
+        let (taken, left) = options.partition(|(name, _)| is_such(name));
+        self.options = left;
+        taken
+    }
+
     /// Takes all options whose names begin so, without that.
     pub fn prefixed(&mut self, prefix: &str) -> Vec<(String, String)> {
-        let (taken, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.options)
-            .into_iter()
-            .partition(|(name, _)| name.len() > prefix.len() && name.starts_with(prefix));
-        self.options = left;
+        let taken = self.options(|name| name.len() > prefix.len() && name.starts_with(prefix));
         taken
             .into_iter()
             .filter_map(|(name, value)| Some((name.get(prefix.len()..)?.to_owned(), value)))
@@ -447,15 +465,26 @@ fn split_port(place: &str) -> Result<(&str, Option<u16>), UrlProblem> {
     }
 }
 
-/// Names and values; `+` is itself, because in Apprise's URLs it begins names and telephone numbers.
-fn read_options(text: &str) -> Result<Vec<(String, String)>, UrlProblem> {
-    let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name, "query")?;
-            let value = decode(value, &format!("?{name}"))?;
-            Ok((name, value))
-        })
-        .collect()
+/// Names and values. In Apprise's URLs `;` parts them as well, white space around a value is nothing, the last
+/// of a name counts, and `+` is itself, because it begins names and telephone numbers. In those of shoutrrr it
+/// is a space.
+fn read_options(text: &str, is_of_apprise: bool) -> Result<Vec<(String, String)>, UrlProblem> {
+    let mut options: Vec<(String, String)> = Vec::new();
+    for pair in text.split(|c| c == '&' || (is_of_apprise && c == ';')).filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if is_of_apprise {
+            let (name, value) = (decode(name, "query")?, decode(value, "query")?.trim().to_owned());
+            options.retain(|(other, _)| *other != name);
+            options.push((name, value));
+        } else {
+            options.push((
+                decode(&name.replace('+', " "), "query")?,
+                decode(&value.replace('+', " "), "query")?,
+            ));
+        }
+    }
+    Ok(options)
 }
+
+#[cfg(test)]
+mod tests;

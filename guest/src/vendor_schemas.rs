@@ -128,6 +128,7 @@ pub(crate) fn name(provider: &str, settings: &Value) -> Option<&'static str> {
         "telegram" => "telegram",
         "webex" => "webex",
         "twilio" => "twilio",
+        "webhook" if settings["template"] == "cloudevents" => "cloudevents",
         "webhook" if settings["template"] == "discord" => "discord",
         "wecom" => "wecom",
         "zulip" => "zulip",

@@ -109,15 +109,21 @@ impl Provider for Discord {
     }
 
     fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
-        let (id, token, username) = match url.dialect {
+        let (id, token, username, avatar) = match url.dialect {
             UrlDialect::Apprise => {
-                (url.take_host("the webhook's id")?, url.entry("the webhook's token")?, url.user())
+                let (id, token) = (url.take_host("the webhook's id")?, url.entry("the webhook's token")?);
+                let user = url.user();
+                // Whether messages have a picture of their own at all.
+                let has_avatar = url.flag(&["avatar"])?.unwrap_or(true);
+                let avatar = url.option(&["avatar_url"]).filter(|_| has_avatar);
+                (id, token, url.option(&["botname"]).or(user), avatar)
             }
             UrlDialect::Shoutrrr => {
                 let token = url
                     .user()
                     .ok_or_else(|| wrong("user", "is missing: the webhook's token belongs there", ""))?;
-                (url.take_host("the webhook's id")?, token, url.option(&["username"]))
+                let id = url.take_host("the webhook's id")?;
+                (id, token, url.option(&["username"]), url.option(&["avatar", "avatarurl"]))
             }
         };
         let webhook =
@@ -125,8 +131,8 @@ impl Provider for Discord {
         Ok(vec![settings([
             ("url", webhook.into()),
             ("username", json!(username)),
-            ("avatar", json!(url.option(&["avatar_url", "avatarurl"]))),
-            ("thread", json!(url.option(&["thread", "thread_id", "threadid"]))),
+            ("avatar", json!(avatar)),
+            ("thread", json!(url.option(&["thread", "thread_id"]).map(|id| id.trim().to_owned()))),
         ])])
     }
 
@@ -282,7 +288,7 @@ mod tests {
     use super::*;
     use crate::notification::Level;
     use crate::notification::tests::{fields, items, notification};
-    use crate::provider::tests::{body, open, problems, request};
+    use crate::provider::tests::{body, open, problems, request, target_of, wrong_part};
 
     fn embed(notification: &Notification) -> Value {
         one_embed(notification, Format::Markdown)
@@ -423,6 +429,58 @@ mod tests {
             [(404, "<html>"), (404, "[]"), (404, r#"{"code":0}"#), (400, r#"{"code":10015}"#)]
         {
             assert_eq!(reply(status, body), None);
+        }
+    }
+
+    #[test]
+    fn urls_of_both_dialects_are_read() {
+        let webhook = "https://discord.com/api/webhooks/42/T-_x";
+        for (url, more) in [
+            ("discord://42/T-_x", json!({})),
+            ("discord://Ops@42/T-_x/", json!({ "username": "Ops" })),
+            (
+                "discord://Ops@42/T-_x?botname=My%20Bot&thread=7",
+                json!({ "username": "My Bot", "thread": "7" }),
+            ),
+            (
+                "discord://42/T-_x?avatar_url=https://x.example/a.png",
+                json!({ "avatar": "https://x.example/a.png" }),
+            ),
+            ("discord://42/T-_x?avatar=no&avatar_url=https://x.example/a.png", json!({})),
+            (
+                "discord://42/T-_x?format=text&overflow=truncate&tts=yes&footer=yes",
+                json!({ "format": "plain", "overflow": "truncate", "left out": ["?tts: there is no such setting here", "?footer: there is no such setting here"] }),
+            ),
+            ("discord://T-_x@42", json!({})),
+            (
+                "discord://T-_x@42?username=Bot+B&thread_id=%207%20",
+                json!({ "username": "Bot B", "thread": "7" }),
+            ),
+            (
+                "discord://T-_x@42?avatar=https://x.example/a.png",
+                json!({ "avatar": "https://x.example/a.png" }),
+            ),
+            (
+                "discord://T-_x@42/?avatarurl=https://x.example/%C3%A9",
+                json!({ "avatar": "https://x.example/é" }),
+            ),
+            ("discord://T-_x@42?title=t", json!({ "left out": ["?title: there is no such setting here"] })),
+            (
+                "discord://T-_x@42?splitLines=no",
+                json!({ "left out": ["?splitLines: there is no such setting here"] }),
+            ),
+        ] {
+            let mut expected = json!({ "url": webhook });
+            expected.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            assert_eq!(target_of::<Discord>(url), expected, "{url}");
+        }
+        for (url, part) in [
+            ("discord://", "host"),
+            ("discord://42", "path"),
+            ("discord://T@", "host"),
+            ("discord://42/T?avatar=perhaps", "?avatar"),
+        ] {
+            assert_eq!(wrong_part(url), part, "{url}");
         }
     }
 }

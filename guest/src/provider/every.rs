@@ -144,7 +144,9 @@ fn body(request: &Request) -> Value {
         pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect::<Map<_, _>>().into()
     };
     match media_type.as_str() {
-        "application/json" => serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}")),
+        "application/json" | "application/cloudevents+json" => {
+            serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"))
+        }
         "application/x-www-form-urlencoded" => pairs(form::pairs(&text)),
         _ if text.is_empty() => pairs(request.query.clone()),
         _ => Value::from(text),

@@ -81,10 +81,19 @@ impl Provider for Gotify {
             UrlDialect::Apprise => url.scheme == "gotifys",
             UrlDialect::Shoutrrr => !url.flag(&["disabletls"])?.unwrap_or(false),
         };
-        let token = url.last_entry("the application's token")?;
+        let token = match url.option(if url.is(UrlDialect::Shoutrrr) { &["token"] } else { &[] }) {
+            None => url.last_entry("the application's token")?,
+            Some(token) => {
+                // The path is then that of the operation.
+                url.last_entry("the path `message`")?;
+                token
+            }
+        };
         let base = url.base(is_tls)?;
         let priority = match url.option(&["priority"]) {
             None => Value::Null,
+            // What is below 0 in shoutrrr's URLs makes no sound either.
+            Some(text) if url.is(UrlDialect::Shoutrrr) && ["-1", "-2"].contains(&text.trim()) => 0.into(),
             Some(text) => url_priority(&text)?,
         };
         // The token is always sent in a header.
@@ -93,7 +102,9 @@ impl Provider for Gotify {
     }
 
     fn is_shoutrrr(url: &ServiceUrl) -> bool {
-        ["disabletls", "useheader", "title", "date"].iter().any(|name| url.has_option(name))
+        ["date", "disabletls", "extras", "insecureskipverify", "title", "token", "useheader"]
+            .iter()
+            .any(|name| url.has_option(name))
     }
 
     fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
@@ -140,7 +151,9 @@ mod tests {
     use super::*;
     use crate::notification::Body;
     use crate::notification::tests::{fields, items, notification};
-    use crate::provider::tests::{body, header, notifications, open, problems, request};
+    use crate::provider::tests::{
+        body, header, notifications, open, problems, request, target_of, wrong_part,
+    };
 
     fn settings() -> Value {
         json!({ "url": "https://push.example", "token": { "$secret": "phone/token" } })
@@ -246,6 +259,58 @@ mod tests {
         // GoDoxy took a missing token until its commit 3e73be60.
         let missing = problems::<Gotify>(json!({ "url": "https://push.example" }));
         assert!(missing[0].contains("`token` is missing"), "{missing:?}");
+    }
+
+    #[test]
+    fn urls_of_both_dialects_are_read() {
+        for (url, base, more) in [
+            ("gotify://host/TOKEN", "http://host", json!({})),
+            ("gotifys://host:8443/TOKEN/", "https://host:8443", json!({})),
+            ("gotifys://host/a%20b/c/TOKEN", "https://host/a%20b/c", json!({})),
+            ("gotifys://[::1]:80/TOKEN?priority=high", "https://[::1]:80", json!({ "priority": 8 })),
+            (
+                "gotifys://host/TOKEN?priority=10&format=text",
+                "https://host",
+                json!({ "priority": 10, "format": "plain" }),
+            ),
+            (
+                "gotifys://ann:pw@host/TOKEN?image=no",
+                "https://host",
+                json!({ "left out": ["user: this kind of URL has no use for it", "password: this kind of URL has no use for it", "?image: there is no such setting here"] }),
+            ),
+            ("gotify://host/TOKEN?disabletls=no", "https://host", json!({})),
+            ("gotify://host:80/TOKEN?disabletls=yes", "http://host:80", json!({})),
+            (
+                "gotify://host/a/b/TOKEN?useheader=yes&priority=-2",
+                "https://host/a/b",
+                json!({ "priority": 0 }),
+            ),
+            ("gotify://host/message?token=TOKEN", "https://host", json!({})),
+            (
+                "gotify://host:443/a/message?token=TOKEN&priority=1",
+                "https://host:443/a",
+                json!({ "priority": 1 }),
+            ),
+            (
+                "gotify://host/TOKEN?title=Great+News",
+                "https://host",
+                json!({ "left out": ["?title: there is no such setting here"] }),
+            ),
+        ] {
+            let mut expected = json!({ "url": base, "token": "TOKEN" });
+            expected.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            assert_eq!(target_of::<Gotify>(url), expected, "{url}");
+        }
+        for (url, part) in [
+            ("gotify://host", "path"),
+            ("gotify:///TOKEN", "host"),
+            ("gotifys://host/TOKEN?priority=11", "?priority"),
+            ("gotifys://host/TOKEN?priority=-1", "?priority"),
+            ("gotify://host:x/TOKEN", "port"),
+            ("gotify://host/TOKEN?disabletls=perhaps", "?disabletls"),
+        ] {
+            assert_eq!(wrong_part(url), part, "{url}");
+        }
     }
 
     proptest! {

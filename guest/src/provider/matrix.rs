@@ -96,9 +96,16 @@ impl Provider for Matrix {
 
     fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
         let is_of_apprise = url.is(UrlDialect::Apprise);
-        let token = match (url.user(), url.password(), is_of_apprise) {
-            (Some(token), None, true) | (None, Some(token), false) => token,
-            (Some(_), Some(_), _) => {
+        let mode = if is_of_apprise { url.option(&["mode"]) } else { None };
+        if mode.is_some_and(|mode| !mode.is_empty() && !mode.eq_ignore_ascii_case("off")) {
+            let hint = "give the webhook's URL to a target of the provider `webhook`";
+            return Err(wrong("?mode", "is of a webhook, not of a Matrix server", hint));
+        }
+        let by_option = if is_of_apprise { url.option(&["token"]) } else { None };
+        let token = match (by_option, url.user(), url.password()) {
+            (Some(token), _, _) | (None, None, Some(token)) => token,
+            (None, Some(token), None) if is_of_apprise => token,
+            (None, Some(_), Some(_)) => {
                 let hint = "log in once, and write the access token in the place of both";
                 return Err(wrong("password", "is an account's, and Nuncio does not log in", hint));
             }
@@ -114,6 +121,10 @@ impl Provider for Matrix {
         rooms.extend(url.list(&["to", "rooms", "room"]));
         if rooms.is_empty() {
             return Err(wrong("path", "is missing: a room belongs there", "write its id, as `!id:server`"));
+        }
+        if rooms.iter().any(|room| room.starts_with('@')) {
+            let hint = "write the id of the room that you share, which begins with `!`";
+            return Err(wrong("path", "names a person and no room", hint));
         }
         if rooms.iter().any(|room| !room.starts_with('!')) {
             return Err(wrong(
@@ -193,7 +204,7 @@ mod tests {
     use super::*;
     use crate::notification::tests::{items, notification};
     use crate::notification::{Body, Level};
-    use crate::provider::tests::{body, header, open, problems, request, requests};
+    use crate::provider::tests::{body, header, open, problems, request, requests, targets_of, wrong_part};
 
     fn with(more: &Value) -> Value {
         let mut settings =
@@ -246,5 +257,67 @@ mod tests {
         let body = br#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":2000}"#.to_vec();
         let reply = Reply { status: 429, headers: vec![], body };
         assert_eq!(Provider::hint(&open::<Matrix>(with(&json!({}))), &reply), Some(2000));
+    }
+
+    #[test]
+    fn urls_of_both_dialects_are_read() {
+        let target = |more: Value| {
+            let mut target = json!({ "url": "https://hs.example", "token": "T", "room": "!a:hs.example" });
+            target.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            target
+        };
+        for (url, expected) in [
+            ("matrixs://T@hs.example/!a:hs.example", vec![target(json!({}))]),
+            (
+                "matrix://T@hs.example:8008/%21a%3Ahs.example",
+                vec![target(json!({ "url": "http://hs.example:8008" }))],
+            ),
+            (
+                "matrixs://T@hs.example/!a:hs.example:8448/!b",
+                vec![target(json!({ "room": "!a:hs.example:8448" })), target(json!({ "room": "!b" }))],
+            ),
+            (
+                "matrixs://T@hs.example?to=!a:hs.example,!b:x&msgtype=notice",
+                vec![target(json!({ "notice": true })), target(json!({ "notice": true, "room": "!b:x" }))],
+            ),
+            ("matrixs://hs.example/!a:hs.example?token=T&mode=off", vec![target(json!({}))]),
+            ("matrixs://:T@hs.example/!a:hs.example?format=text", vec![target(json!({ "format": "plain" }))]),
+            (
+                "matrixs://T@hs.example/!a:hs.example?image=no",
+                vec![target(json!({ "left out": ["?image: there is no such setting here"] }))],
+            ),
+            ("matrix://:T@hs.example?rooms=!a:hs.example", vec![target(json!({}))]),
+            (
+                "matrix://:T@hs.example:8008/?rooms=!a:hs.example&disableTLS=yes",
+                vec![target(json!({ "url": "http://hs.example:8008" }))],
+            ),
+            ("matrix://:T@hs.example?room=%21a%3Ahs.example", vec![target(json!({}))]),
+            (
+                "matrix://:T@hs.example?rooms=!a:hs.example:8448,!b",
+                vec![target(json!({ "room": "!a:hs.example:8448" })), target(json!({ "room": "!b" }))],
+            ),
+            ("matrix://:a%40b%2Fc@hs.example?rooms=!a:hs.example", vec![target(json!({ "token": "a@b/c" }))]),
+            (
+                "matrix://:T@hs.example?rooms=!a:hs.example&title=t",
+                vec![target(json!({ "left out": ["?title: there is no such setting here"] }))],
+            ),
+        ] {
+            assert_eq!(targets_of::<Matrix>(url, None), expected, "{url}");
+        }
+        for (url, part) in [
+            ("matrixs://T@hs.example", "path"),
+            ("matrixs://hs.example/!a", "user"),
+            ("matrixs://ann:pw@hs.example/!a", "password"),
+            ("matrixs://T@/!a", "host"),
+            ("matrixs://T@hs.example/#ops:hs.example", "path"),
+            ("matrixs://T@hs.example/ops", "path"),
+            ("matrixs://T@hs.example/@ann:hs.example", "path"),
+            ("matrixs://token?mode=t2bot", "?mode"),
+            ("matrix://T@hs.example?rooms=!a", "user"),
+            ("matrix://ann:pw@hs.example?rooms=!a", "password"),
+            ("matrix://:T@hs.example?rooms=ops", "path"),
+        ] {
+            assert_eq!(wrong_part(url), part, "{url}");
+        }
     }
 }

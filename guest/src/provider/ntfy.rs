@@ -155,12 +155,20 @@ impl Provider for Ntfy {
             }
         };
         let named = if is_of_apprise { url.list(&["to"]) } else { Vec::new() };
-        // Without a topic behind it, what stands in the host's place is a topic of ntfy.sh.
-        let is_cloud = is_of_apprise
-            && (url.option(&["mode"]).is_some_and(|mode| mode.eq_ignore_ascii_case("cloud"))
-                || url.entries() == 0 && named.is_empty());
+        let is_ntfy_sh = url.host().eq_ignore_ascii_case("ntfy.sh");
+        let mode = if is_of_apprise { url.option(&["mode"]) } else { None };
+        let is_cloud = match mode.as_deref().map(str::to_ascii_lowercase).as_deref() {
+            // Without a topic behind it, what stands in the host's place is a topic of ntfy.sh.
+            None => is_of_apprise && (is_ntfy_sh || url.entries() == 0 && named.is_empty()),
+            Some("cloud") => true,
+            Some("private") => false,
+            Some(_) => return Err(wrong("?mode", "is neither cloud nor private", "write one of them")),
+        };
         let (base, mut topics) = match is_cloud {
-            true => ("https://ntfy.sh".to_owned(), vec![url.take_host("a topic")?]),
+            true => {
+                let topic = url.take_host("a topic")?;
+                ("https://ntfy.sh".to_owned(), if is_ntfy_sh { vec![] } else { vec![topic] })
+            }
             false => (url.origin(is_tls)?, Vec::new()),
         };
         topics.extend(url.rest());
@@ -173,17 +181,30 @@ impl Provider for Ntfy {
             ));
         }
         let (user, password) = (url.user(), url.password());
-        let by_option = if is_of_apprise { url.option(&["token"]) } else { None };
-        let wants_token =
-            is_of_apprise && url.option(&["auth"]).is_some_and(|auth| auth.eq_ignore_ascii_case("token"));
-        let (token, user, password) = match (by_option, user, password) {
-            (Some(token), _, _) => (Some(token), None, None),
-            (None, None, Some(token)) => (Some(token), None, None),
-            (None, Some(user), None) if is_of_apprise && (wants_token || user.starts_with("tk_")) => {
-                (Some(user), None, None)
-            }
-            (None, user, password) => (None, user, password),
+        let by_option = url.option(&["token"]);
+        let auth = if is_of_apprise { url.option(&["auth"]) } else { None };
+        let wants_token = match auth.as_deref().map(str::to_ascii_lowercase).as_deref() {
+            None => None,
+            Some("token") => Some(true),
+            Some("basic") => Some(false),
+            Some(_) => return Err(wrong("?auth", "is neither basic nor token", "write one of them")),
         };
+        let is_token = |user: &str| {
+            is_of_apprise && wants_token.unwrap_or_else(|| user.to_ascii_lowercase().starts_with("tk_"))
+        };
+        let (token, user, password) = match (by_option, user, password) {
+            (Some(token), _, _) if wants_token != Some(false) => (Some(token), None, None),
+            (_, None, Some(token)) => (Some(token), None, None),
+            (_, Some(user), None) if is_token(&user) => (Some(user), None, None),
+            (_, Some(_), Some(token)) if wants_token == Some(true) => (Some(token), None, None),
+            (_, Some(_), None) => {
+                let hint = "write it as `user:password@host`";
+                return Err(wrong("password", "is missing beside the user", hint));
+            }
+            (_, user, password) => (None, user, password),
+        };
+        // Where the URL says nothing, the target's own default holds, which is markdown.
+        let is_plain = !is_of_apprise && url.flag(&["markdown"])? == Some(false);
         let priority = match url.option(&["priority"]) {
             None => Value::Null,
             Some(text) => url_priority(&text)?,
@@ -198,13 +219,16 @@ impl Provider for Ntfy {
                 ("password", json!(password)),
                 ("priority", priority.clone()),
                 ("tags", if tags.is_empty() { Value::Null } else { json!(tags) }),
+                ("format", if is_plain { "plain".into() } else { Value::Null }),
             ])
         };
         Ok(topics.into_iter().map(target).collect())
     }
 
     fn is_shoutrrr(url: &ServiceUrl) -> bool {
-        ["scheme", "disabletls"].iter().any(|name| url.has_option(name))
+        ["cache", "disabletls", "disabletlsverification", "firebase", "icon", "markdown", "scheme"]
+            .iter()
+            .any(|name| url.has_option(name))
     }
 
     fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
@@ -281,128 +305,4 @@ fn url_priority(text: &str) -> Result<Value, UrlProblem> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::notification::Body;
-    use crate::notification::tests::{items, notification};
-    use crate::provider::tests::{body, header, notifications, open, problems, request};
-    use proptest::prelude::*;
-
-    fn with(more: &Value) -> Value {
-        let mut settings = json!({ "url": "https://ntfy.example/", "topic": "alerts" });
-        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        settings
-    }
-
-    fn sent(target: &Ntfy, notification: &Notification) -> Value {
-        serde_json::from_str(&body(&request(target, notification))).unwrap()
-    }
-
-    fn text(level: Level) -> Notification {
-        notification(level, "t", Body::Text("b".into()))
-    }
-
-    #[test]
-    fn a_notification_is_one_message_to_the_root() {
-        let mut renewed = notification(Level::Info, "Renewed", items(&["a.example", "b.example"]));
-        renewed.link = Some("https://status.example/".into());
-        let request = request(&open::<Ntfy>(with(&json!({}))), &renewed);
-        assert_eq!((request.method, request.url), ("POST", vec!["https://ntfy.example/".into()]));
-        let header = |name: &str, value: &str| (name.to_owned(), vec![value.into()]);
-        let json = header("content-type", "application/json");
-        assert_eq!(request.headers, [header("x-sequence-id", &renewed.id), json]);
-        assert_eq!(
-            request.body,
-            [Segment::from(
-                r#"{"topic":"alerts","title":"Renewed","message":"* a.example\n* b.example\n","priority":2,"click":"https://status.example/","markdown":true}"#
-            )]
-        );
-    }
-
-    #[test]
-    fn plain_text_says_nothing_about_markdown_and_no_title_is_sent_empty() {
-        let target = open::<Ntfy>(with(&json!({ "format": "plain" })));
-        let untitled = notification(Level::Error, "", Body::Text("b".into()));
-        assert_eq!(body(&request(&target, &untitled)), r#"{"topic":"alerts","message":"b","priority":4}"#);
-    }
-
-    #[test]
-    fn an_id_that_is_no_sequence_id_is_left_out() {
-        for id in ["order.17", &"x".repeat(65), "a b"] {
-            let odd = Notification { id: id.to_owned(), ..text(Level::Info) };
-            assert_eq!(header(&request(&open::<Ntfy>(with(&json!({}))), &odd), "x-sequence-id"), None);
-        }
-    }
-
-    // GoDoxy defect 1.7.8: a line break in a title was refused, as a header, until the retries ended.
-    #[test]
-    fn a_title_with_line_breaks_and_any_script_survives() {
-        let title = "❌ web\r\nпропал \"сейчас\"";
-        let sent = sent(&open(with(&json!({}))), &notification(Level::Info, title, Body::Text("b".into())));
-        assert_eq!(sent["title"], title);
-    }
-
-    #[test]
-    fn priorities_are_numbers_or_names_for_all_levels_or_by_level() {
-        for (setting, expected) in [
-            (json!(null), [1, 1, 2, 3, 4, 5]),
-            (json!("urgent"), [5; 6]),
-            (json!(3), [3; 6]),
-            (json!({ "warn": "high", "trace": 2 }), [2, 1, 2, 4, 4, 5]),
-        ] {
-            let target = open(with(&json!({ "priority": setting })));
-            let priority = |level| sent(&target, &text(level))["priority"].clone();
-            assert_eq!(Level::ALL.map(priority), expected.map(Value::from), "{setting}");
-            assert_eq!(problems::<Ntfy>(with(&json!({ "priority": setting }))), [""; 0]);
-        }
-    }
-
-    #[test]
-    fn the_targets_tags_come_first_and_none_twice() {
-        let target = open(with(&json!({ "tags": ["house", "web"] })));
-        let tagged = Notification { tags: vec!["web".into(), "warning".into()], ..text(Level::Info) };
-        assert_eq!(sent(&target, &tagged)["tags"], json!(["house", "web", "warning"]));
-    }
-
-    #[test]
-    fn a_token_or_a_user_with_password_is_sent() {
-        let (token, mut user) =
-            (json!({ "$secret": "n" }), json!({ "user": "ann", "password": { "$secret": "n" } }));
-        for (settings, scheme) in [(json!({ "token": token }), "Bearer "), (user.clone(), "Basic ")] {
-            let request = request(&open::<Ntfy>(with(&settings)), &text(Level::Info));
-            assert_eq!(header(&request, "authorization").unwrap()[0], Segment::from(scheme));
-        }
-        user["token"] = token;
-        assert_eq!(problems::<Ntfy>(with(&user)).len(), 1);
-    }
-
-    #[test]
-    fn what_ntfy_refuses_is_refused_at_once() {
-        for (settings, problem) in [
-            (json!({ "topic": "/alerts" }), "/topic: `/` cannot be in a topic"),
-            (json!({ "topic": "my alerts" }), "/topic: ` ` cannot be in a topic"),
-            (json!({ "topic": "" }), "/topic: must not be empty"),
-            (json!({ "topic": "x".repeat(65) }), "/topic: has 65 characters; at most 64 are allowed"),
-            (json!({ "priority": 0 }), "/priority: 0 is out of range (allowed is from 1 to 5)"),
-            (json!({ "priority": "hihg" }), "/priority: `hihg` is none of min, low, default, high, max, "),
-            (json!({ "priority": { "warn": 6 } }), "/priority/warn: 6 is out of range"),
-            (json!({ "user": "ann" }), "/user: a user without a password"),
-        ] {
-            let found = problems::<Ntfy>(with(&settings));
-            assert!(found.len() == 1 && found[0].starts_with(problem), "{found:?}");
-        }
-        assert_eq!(problems::<Ntfy>(with(&json!({ "topic": "x".repeat(64) }))), [""; 0]);
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_arrives_as_it_is(notification in notifications()) {
-            let target = open::<Ntfy>(with(&json!({})));
-            let sent = sent(&target, &notification);
-            prop_assert_eq!(sent["title"].as_str().unwrap_or_default(), notification.title.as_str());
-            prop_assert_eq!(sent.get("title").is_some(), !notification.title.is_empty());
-            prop_assert_eq!(&sent["message"], &json!(notification.message(Format::Markdown)));
-            prop_assert!(!sent["message"].as_str().unwrap().is_empty());
-        }
-    }
-}
+mod tests;

@@ -79,6 +79,9 @@ const DETAILS: Limit = Limit::bytes(480_000);
 /// How long they may be as text where they are cut, of which each character can be two in JSON.
 const CUT_DETAILS: Limit = Limit::bytes(240_000);
 
+/// Where accounts in Europe send events.
+const EU_HOST: &str = "events.eu.pagerduty.com";
+
 impl Provider for PagerDuty {
     const NAME: &'static str = "pagerduty";
     const SUMMARY: &'static str = "PagerDuty, an alert by the Events API v2";
@@ -117,33 +120,43 @@ impl Provider for PagerDuty {
     }
 
     fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
+        let (source, component) = (url.option(&["source"]), url.option(&["component"]));
         let (key, source, component) = match url.dialect {
             UrlDialect::Apprise => {
-                let key = url
-                    .user()
-                    .ok_or_else(|| wrong("user", "is missing: the integration key belongs there", ""))?;
+                let key = url.option(&["integrationkey"]).or_else(|| url.user());
+                let key =
+                    key.ok_or_else(|| wrong("user", "is missing: the integration key belongs there", ""))?;
                 // An API key, which events need none of.
-                url.take_host("the API key")?;
-                let (source, component) = (url.optional_entry(), url.optional_entry());
-                (
-                    key,
-                    source.or_else(|| url.option(&["source"])),
-                    component.or_else(|| url.option(&["component"])),
-                )
+                if url.option(&["apikey"]).is_none() {
+                    url.take_host("the API key")?;
+                }
+                let source = source.or_else(|| url.optional_entry());
+                (key, source, component.or_else(|| url.optional_entry()))
             }
-            UrlDialect::Shoutrrr => {
-                (url.entry("the integration key")?, url.option(&["source"]), url.option(&["component"]))
-            }
+            UrlDialect::Shoutrrr => (url.entry("the integration key")?, source, component),
         };
-        let region = match url.host() {
-            "events.eu.pagerduty.com" => Some("eu".to_owned()),
-            _ => url.option(&["region"]).map(|region| region.to_ascii_lowercase()),
+        let host = url.host().to_ascii_lowercase();
+        let region = match url.option(&["region"]).map(|region| region.to_ascii_lowercase()).as_deref() {
+            None if host == EU_HOST => Some("eu"),
+            None => None,
+            Some("us") => Some("us"),
+            Some("eu") => Some("eu"),
+            Some(_) => return Err(wrong("?region", "is neither us nor eu", "write one of them")),
         };
-        if url.is(UrlDialect::Shoutrrr)
-            && ["", "events.pagerduty.com", "events.eu.pagerduty.com"].contains(&url.host())
-        {
-            url.take_host("").ok();
+        if url.is(UrlDialect::Shoutrrr) && ["events.pagerduty.com", EU_HOST].contains(&host.as_str()) {
+            url.take_host("")?;
         }
+        // Apprise takes the beginning of a word for it.
+        let severity = url.option(&["severity"]).map(|severity| severity.to_ascii_lowercase());
+        let severity = match severity.as_deref() {
+            None | Some("") => None,
+            Some(word) => {
+                let all = [Severity::Critical, Severity::Error, Severity::Warning, Severity::Info];
+                let known = all.into_iter().map(Severity::name).find(|known| known.starts_with(word));
+                let hint = "write critical, error, warning or info";
+                Some(known.ok_or_else(|| wrong("?severity", "is no severity of PagerDuty's", hint))?)
+            }
+        };
         Ok(vec![settings([
             ("key", key.into()),
             ("region", json!(region)),
@@ -151,12 +164,12 @@ impl Provider for PagerDuty {
             ("component", json!(component)),
             ("group", json!(url.option(&["group"]))),
             ("class", json!(url.option(&["class"]))),
-            ("severity", json!(url.option(&["severity"]))),
+            ("severity", json!(severity)),
         ])])
     }
 
     fn is_shoutrrr(url: &ServiceUrl) -> bool {
-        !url.has_login()
+        !url.has_login() && !url.has_option("integrationkey")
     }
 
     fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {
@@ -222,7 +235,7 @@ fn default_severity(level: Level) -> Severity {
 mod tests {
     use super::*;
     use crate::notification::tests::{fields, items, notification};
-    use crate::provider::tests::{open, request};
+    use crate::provider::tests::{open, request, target_of, wrong_part};
     use crate::request::{Escape, Segment};
 
     fn with(more: &Value) -> Value {
@@ -277,5 +290,82 @@ mod tests {
         let long = notification(Level::Error, "t", Body::Text("\"word\" ".repeat(100_000)));
         let text = sent(&json!({}), &long)["payload"]["custom_details"]["text"].as_str().unwrap().to_owned();
         assert!(text.ends_with('…') && text.len() <= 240_000 && text.len() > 230_000, "{}", text.len());
+    }
+
+    #[test]
+    fn what_resolves_a_key_closes_what_opened_it() {
+        let mut down = notification(Level::Error, "web is down", items(&[]));
+        let key = |sent: &Value| (sent["event_action"].clone(), sent["dedup_key"].clone());
+        assert_eq!(key(&sent(&json!({}), &down)), (json!("trigger"), json!(down.id)));
+        for name in ["web", &"é".repeat(300)] {
+            down.key = Some(name.to_owned());
+            let opened = sent(&json!({}), &down);
+            let mut up = notification(Level::Info, "web is up", items(&[]));
+            (up.id, up.resolves) = ("another".into(), Some(name.to_owned()));
+            let closed = sent(&json!({}), &up);
+            assert_eq!(
+                (&opened["event_action"], &closed["event_action"]),
+                (&json!("trigger"), &json!("resolve"))
+            );
+            assert_eq!(opened["dedup_key"], closed["dedup_key"]);
+            assert!(opened["dedup_key"].as_str().unwrap().chars().count() <= 255);
+        }
+        assert_eq!(sent(&json!({}), &down)["dedup_key"].as_str().unwrap().chars().count(), 255);
+    }
+
+    #[test]
+    fn urls_of_both_dialects_are_read() {
+        for (url, more) in [
+            ("pagerduty://K@api-key", json!({})),
+            ("pagerduty://K@api-key/db1/pg", json!({ "source": "db1", "component": "pg" })),
+            ("pagerduty://K@api-key/pg?source=my%20db", json!({ "source": "my db", "component": "pg" })),
+            (
+                "pagerduty://K@api-key?region=EU&severity=crit",
+                json!({ "region": "eu", "severity": "critical" }),
+            ),
+            (
+                "pagerduty://K@api-key/db1?group=g&class=c",
+                json!({ "source": "db1", "group": "g", "class": "c" }),
+            ),
+            (
+                "pagerduty://_?integrationkey=K&apikey=A&region=us",
+                json!({ "region": "us", "left out": ["host: this kind of URL has no use for it"] }),
+            ),
+            (
+                "pagerduty://K@api-key?image=no",
+                json!({ "left out": ["?image: there is no such setting here"] }),
+            ),
+            ("pagerduty:///K", json!({})),
+            ("pagerduty://events.pagerduty.com/K", json!({})),
+            (
+                "pagerduty://events.eu.pagerduty.com/K?severity=error",
+                json!({ "region": "eu", "severity": "error" }),
+            ),
+            (
+                "pagerduty:///K?source=my+db&component=pg&group=g&class=c",
+                json!({ "source": "my db", "component": "pg", "group": "g", "class": "c" }),
+            ),
+            (
+                "pagerduty:///K?action=trigger",
+                json!({ "left out": ["?action: there is no such setting here"] }),
+            ),
+            (
+                "pagerduty://proxy.example/K",
+                json!({ "left out": ["host: this kind of URL has no use for it"] }),
+            ),
+        ] {
+            let mut expected = json!({ "key": "K" });
+            expected.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            assert_eq!(target_of::<PagerDuty>(url), expected, "{url}");
+        }
+        for (url, part) in [
+            ("pagerduty://", "path"),
+            ("pagerduty://K@", "host"),
+            ("pagerduty://events.pagerduty.com", "path"),
+            ("pagerduty://K@api-key?region=asia", "?region"),
+            ("pagerduty:///K?severity=loud", "?severity"),
+        ] {
+            assert_eq!(wrong_part(url), part, "{url}");
+        }
     }
 }

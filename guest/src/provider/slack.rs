@@ -150,7 +150,15 @@ impl Provider for Slack {
             })?;
             if kind == "hook" {
                 url.take_host("the word `webhook`")?;
-                return Ok(vec![settings([("url", webhook(&token.replace('-', "/")).into())])]);
+                let token = token.replace(['-', ','], "/");
+                if token.split('/').count() != 3 {
+                    return Err(wrong(
+                        "password",
+                        "is no token of a webhook",
+                        "write `hook:T…-B…-…@webhook`",
+                    ));
+                }
+                return Ok(vec![settings([("url", webhook(&token).into())])]);
             }
             let channel = url.take_host("a channel")?;
             return Ok(vec![settings([
@@ -158,8 +166,20 @@ impl Provider for Slack {
                 ("channel", channel.into()),
             ])]);
         }
-        let first = url.take_host("a token")?;
-        if !first.starts_with("xox") {
+        let mode = url.option(&["mode"]).unwrap_or_default().to_ascii_lowercase();
+        if mode.starts_with("workf") || mode.starts_with('t') {
+            let hint = "give the workflow's URL to a target of the provider `webhook`";
+            return Err(wrong("?mode", "is of Slack's workflows, which take no messages", hint));
+        }
+        let first = match url.option(&["token"]) {
+            None => url.take_host("a token")?,
+            Some(token) => match token.split(['/', ',']).collect::<Vec<_>>().as_slice() {
+                [token] => (*token).to_owned(),
+                [_, _, _] => return Ok(vec![settings([("url", webhook(&token.replace(',', "/")).into())])]),
+                _ => return Err(wrong("?token", "is no token", "write `xoxb-…`, or `T…/B…/…`")),
+            },
+        };
+        if !first.starts_with("xo") {
             let (second, third) =
                 (url.entry("the second part of the token")?, url.entry("the third part of the token")?);
             return Ok(vec![settings([("url", webhook(&format!("{first}/{second}/{third}")).into())])]);
@@ -173,10 +193,20 @@ impl Provider for Slack {
                 "write it as `slack://xoxb-…/#channel`",
             ));
         }
+        // A `+` marks an id, which is written without it; a `#` or `@` is a part of the name.
         let target = |channel: String| {
-            settings([("token", first.as_str().into()), ("channel", channel.trim_start_matches('+').into())])
+            let channel = channel.strip_prefix('+').unwrap_or(&channel);
+            if channel.contains(':') {
+                let hint = "write the channel alone";
+                return Err(wrong("path", "names a thread, which Nuncio does not write in", hint));
+            }
+            if channel.trim_start_matches('@').contains('@') {
+                let hint = "write the user's id, as `+U024BE7LH`";
+                return Err(wrong("path", "names a person by an e-mail address", hint));
+            }
+            Ok(settings([("token", first.as_str().into()), ("channel", channel.into())]))
         };
-        Ok(channels.into_iter().map(target).collect())
+        channels.into_iter().map(target).collect()
     }
 
     fn is_shoutrrr(url: &ServiceUrl) -> bool {
@@ -250,7 +280,7 @@ mod tests {
     use super::*;
     use crate::notification::tests::{fields, notification};
     use crate::notification::{Body, Level};
-    use crate::provider::tests::{body, header, open, problems, request, requests};
+    use crate::provider::tests::{body, header, open, problems, request, requests, targets_of, wrong_part};
     use crate::request::Segment;
 
     fn webhook() -> Value {
@@ -336,6 +366,59 @@ mod tests {
             (r#"{"ok":false,"error":"channel_not_found"}"#, Class::Permanent),
         ] {
             assert_eq!(classify(bot(), 200, body), Some(class), "{body}");
+        }
+    }
+
+    #[test]
+    fn urls_of_both_dialects_are_read() {
+        let webhook = json!({ "url": "https://hooks.slack.com/services/T1/B2/x3" });
+        let bot = |channel: &str| json!({ "token": "xoxb-1-2", "channel": channel });
+        let and = |mut target: Value, name: &str, value: Value| {
+            target[name] = value;
+            target
+        };
+        let left = |part: &str| json!([format!("{part}: this kind of URL has no use for it")]);
+        for (url, expected) in [
+            ("slack://T1/B2/x3", vec![webhook.clone()]),
+            ("slack://T1/B2/x3/#general", vec![and(webhook.clone(), "left out", left("path"))]),
+            ("slack://bot@T1/B2/x3/", vec![and(webhook.clone(), "left out", left("user"))]),
+            ("slack://?token=T1/B2/x3", vec![webhook.clone()]),
+            ("slack://xoxb-1-2/#general", vec![bot("#general")]),
+            (
+                "slack://xoxb-1-2/%23general/+C024BE91L/@ann/ops",
+                vec![bot("#general"), bot("C024BE91L"), bot("@ann"), bot("ops")],
+            ),
+            ("slack://xoxb-1-2?to=#a,+C1", vec![bot("#a"), bot("C1")]),
+            ("slack://xoxb-1-2/#a?format=text&mode=bot", vec![and(bot("#a"), "format", json!("plain"))]),
+            ("slack://?token=xoxb-1-2&to=ops", vec![bot("ops")]),
+            (
+                "slack://xoxb-1-2/ops?footer=yes",
+                vec![and(bot("ops"), "left out", json!(["?footer: there is no such setting here"]))],
+            ),
+            ("slack://hook:T1-B2-x3@webhook", vec![webhook.clone()]),
+            ("slack://hook:T1,B2,x3@webhook", vec![webhook.clone()]),
+            ("slack://hook:T1%2FB2%2Fx3@webhook/", vec![webhook.clone()]),
+            ("slack://xoxb:1-2@C024BE91L", vec![bot("C024BE91L")]),
+            ("slack://xoxb:1-2@ops", vec![bot("ops")]),
+            (
+                "slack://xoxb:1-2@C1?botname=Bot+B",
+                vec![and(bot("C1"), "left out", json!(["?botname: there is no such setting here"]))],
+            ),
+        ] {
+            assert_eq!(targets_of::<Slack>(url, None), expected, "{url}");
+        }
+        for (url, part) in [
+            ("slack://", "host"),
+            ("slack://T1/B2", "path"),
+            ("slack://xoxb-1-2", "path"),
+            ("slack://xoxb-1-2/ops:1503435956.000247", "path"),
+            ("slack://xoxb-1-2/ann@x.example", "path"),
+            ("slack://T1/B2/x3/y?mode=workflow", "?mode"),
+            ("slack://?token=T1/B2", "?token"),
+            ("slack://hook:T1-B2@webhook", "password"),
+            ("slack://xoxb:1-2@", "host"),
+        ] {
+            assert_eq!(wrong_part(url), part, "{url}");
         }
     }
 }

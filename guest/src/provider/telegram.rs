@@ -117,7 +117,16 @@ impl Provider for Telegram {
 
     fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
         let (token, mut chats) = match url.dialect {
-            UrlDialect::Apprise => (url.take_host("the bot's token")?, url.rest()),
+            UrlDialect::Apprise => {
+                let token = url.take_host("the bot's token")?;
+                let token = token.strip_prefix("bot").unwrap_or(&token);
+                let is_number = |id: &str| !id.is_empty() && id.chars().all(|c| c.is_ascii_digit());
+                if !token.split_once(':').is_some_and(|(id, secret)| is_number(id) && !secret.is_empty()) {
+                    let hint = "write it as @BotFather gave it";
+                    return Err(wrong("host", "is no bot's token, which is a number, `:` and more", hint));
+                }
+                (token.to_owned(), url.rest())
+            }
             UrlDialect::Shoutrrr => {
                 url.take_host("the word `telegram`")?;
                 let number = url
@@ -221,7 +230,7 @@ mod tests {
     use super::*;
     use crate::notification::Body;
     use crate::notification::tests::{items, notification};
-    use crate::provider::tests::{body, open, problems, request, requests};
+    use crate::provider::tests::{body, open, problems, request, requests, targets_of, wrong_part};
 
     fn with(more: &Value) -> Value {
         let mut settings = json!({ "token": { "$secret": "t/token" }, "chat": -100 });
@@ -279,5 +288,92 @@ mod tests {
         }
         let slow = reply(429, r#"{"ok":false,"parameters":{"retry_after":3}}"#);
         assert_eq!(Provider::hint(&target, &slow), Some(3_000));
+    }
+
+    #[test]
+    fn only_what_is_wrong_with_the_markup_is_said_of_it() {
+        let target = open::<Telegram>(with(&json!({})));
+        let refused = |status, said: &str| {
+            let body = json!({ "ok": false, "error_code": status, "description": said }).to_string();
+            Provider::refuses_markup(&target, &Reply { status, headers: vec![], body: body.into() })
+        };
+        assert!(refused(
+            400,
+            "Bad Request: can't parse entities: Unsupported start tag \"x\" at byte offset 3"
+        ));
+        assert!(!refused(400, "Bad Request: chat not found"));
+        assert!(!refused(403, "Bad Request: can't parse entities"));
+        let odd = Reply { status: 400, headers: vec![], body: b"can't parse entities".to_vec() };
+        assert!(!Provider::refuses_markup(&target, &odd));
+        let plain = Occasion { now: 0, is_plain: true };
+        let text = notification(Level::Info, "a", Body::Text("**b**".into()));
+        let again = Provider::format(&target, &text, &plain).unwrap().remove(0);
+        assert!(!body(&again).contains("parse_mode"), "{}", body(&again));
+    }
+
+    #[test]
+    fn urls_of_both_dialects_are_read() {
+        let bot = |more: Value| {
+            let mut target = json!({ "token": "12:a-b_c" });
+            target.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            target
+        };
+        for (url, expected) in [
+            ("tgram://12:a-b_c/-100", vec![bot(json!({ "chat": -100 }))]),
+            ("tgram://bot12%3Aa-b_c/42/", vec![bot(json!({ "chat": 42 }))]),
+            (
+                "tgram://12:a-b_c/@ops/ops2",
+                vec![bot(json!({ "chat": "@ops" })), bot(json!({ "chat": "@ops2" }))],
+            ),
+            (
+                "tgram://12:a-b_c/-100:7/42?topic=3",
+                vec![bot(json!({ "chat": -100, "topic": 7 })), bot(json!({ "chat": 42, "topic": 3 }))],
+            ),
+            (
+                "tgram://12:a-b_c?to=-100,@ops&thread=9",
+                vec![bot(json!({ "chat": -100, "topic": 9 })), bot(json!({ "chat": "@ops", "topic": 9 }))],
+            ),
+            (
+                "tgram://12:a-b_c/42?silent=yes&preview=no&format=text",
+                vec![bot(json!({ "chat": 42, "silent": true, "preview": false, "format": "plain" }))],
+            ),
+            (
+                "tgram://12:a-b_c/42?image=no",
+                vec![bot(json!({ "chat": 42, "left out": ["?image: there is no such setting here"] }))],
+            ),
+            (
+                "telegram://12:a-b_c@telegram?chats=@ops,-100",
+                vec![bot(json!({ "chat": "@ops" })), bot(json!({ "chat": -100 }))],
+            ),
+            ("telegram://12:a-b_c@telegram/?channels=ops", vec![bot(json!({ "chat": "@ops" }))]),
+            ("telegram://12:a-b_c@telegram?chats=-100:7", vec![bot(json!({ "chat": -100, "topic": 7 }))]),
+            (
+                "telegram://12:a-b_c@telegram?chats=42&notification=no",
+                vec![bot(json!({ "chat": 42, "silent": true }))],
+            ),
+            (
+                "telegram://12:a-b_c@telegram?chats=42&preview=yes&notification=yes",
+                vec![bot(json!({ "chat": 42, "silent": false, "preview": true }))],
+            ),
+            (
+                "telegram://12:a-b_c@telegram?chats=42&parsemode=HTML",
+                vec![bot(json!({ "chat": 42, "left out": ["?parsemode: there is no such setting here"] }))],
+            ),
+        ] {
+            assert_eq!(targets_of::<Telegram>(url, None), expected, "{url}");
+        }
+        for (url, part) in [
+            ("tgram://", "host"),
+            ("tgram://12:a-b_c", "path"),
+            ("tgram://token/42", "host"),
+            ("tgram://12:a-b_c/42:x", "path"),
+            ("tgram://12:a-b_c/42?topic=x", "path"),
+            ("tgram://12:a-b_c/42?silent=perhaps", "?silent"),
+            ("telegram://12:a-b_c@telegram", "?chats"),
+            ("telegram://12@telegram?chats=42", "password"),
+            ("telegram://12:a-b_c@?chats=42", "host"),
+        ] {
+            assert_eq!(wrong_part(url), part, "{url}");
+        }
     }
 }

@@ -41,6 +41,13 @@ pub(crate) fn targets_of<P: Provider>(url: &str, dialect: Option<UrlDialect>) ->
             if property["writeOnly"] == true && own.get(name).is_some_and(Value::is_string) {
                 own.insert(name.clone(), serde_json::json!({ "$secret": name }));
             }
+            if property["additionalProperties"]["writeOnly"] == true {
+                let members = own.get_mut(name).and_then(Value::as_object_mut);
+                for (key, value) in members.into_iter().flatten() {
+                    assert!(value.is_string(), "{url}");
+                    *value = serde_json::json!({ "$secret": key });
+                }
+            }
         }
         assert_eq!(problems::<P>(Value::Object(own)), [""; 0], "{url}");
         if !left_out.is_empty() {

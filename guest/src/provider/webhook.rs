@@ -1,8 +1,8 @@
-//! Any HTTP endpoint that takes JSON, a form or text.
+//! Any HTTP endpoint that takes JSON, XML, a form or text.
 //!
 //! There is no vendor here and no limit: what is sent is what the configuration says. The settings are those
 //! of GoDoxy's `webhook`, with more ways to say who sends. A `GET` puts a form into the URL's query and has
-//! no body; it has one with JSON and text, as any other method has.
+//! no body; it has one with JSON, XML and text, as any other method has.
 
 use std::collections::BTreeMap;
 
@@ -22,13 +22,16 @@ use crate::settings::{Secret, SecretUrl};
 use payload::{Payload, Syntax};
 use sign::Signer;
 
+mod cloudevents;
 pub(crate) mod form;
+mod from_url;
 mod headers;
 mod payload;
 mod sign;
 mod template;
 #[cfg(test)]
 mod tests;
+mod xml;
 
 settings! {
     /// What a target's own settings are.
@@ -49,12 +52,21 @@ settings! {
         sign: Option<sign::Settings>,
         /// How `$message` and the template write the body: as markdown, unless this says plain.
         format: Format = Format::Markdown,
-        /// A ready-made payload, which needs none of the settings below: discord.
+        /// A ready-made payload, which needs none of `payload`, `method`, `mime_type` and `color_mode`: discord,
+        /// or cloudevents.
         template: Option<Template>,
+        /// Where CloudEvents come from, as a URI or a part of one: nuncio, unless this says otherwise.
+        #[length(1, 2048)]
+        source: Option<String>,
+        /// What CloudEvents are of: nuncio.notification, unless this says otherwise.
+        #[length(1, 255)]
+        r#type: Option<String>,
         /// What is sent where there is no template. `$title`, `$message` (the body as text; the title where it
-        /// is empty), `$fields` (the body as JSON) and `$color` are filled in. In JSON they are values of their
-        /// own or text inside quotes, as in `{"text": "Alert: $title", "body": $message}`; in a form they are
-        /// encoded. A payload is not kept as a secret: `headers` are.
+        /// is empty), `$fields` (the body as JSON), `$color`, `$level`, `$type` (the level as info, warning or
+        /// failure), `$id`, `$tags` (a list in JSON), `$link` and `$key` (of the alert that is opened or closed)
+        /// are filled in. In JSON they are values of their own or text inside quotes, as in
+        /// `{"text": "Alert: $title", "body": $message}`; in a form they are encoded, in XML they are text or
+        /// stand in an attribute's quotes. A payload is not kept as a secret: `headers` are.
         payload: Option<String>,
         /// POST (unless this says otherwise), PUT, PATCH or GET, which sends a form in the URL.
         method: Option<String>,
@@ -69,6 +81,8 @@ choices! {
     /// A ready-made payload.
     #[derive(Clone, Copy)]
     enum Template {
+        /// An event of CloudEvents 1.0.
+        CloudEvents = "cloudevents",
         /// An embed, within all limits of Discord.
         Discord = "discord",
     }
@@ -84,6 +98,8 @@ choices! {
         Form = "application/x-www-form-urlencoded",
         /// Text.
         Text = "text/plain",
+        /// XML.
+        Xml = "application/xml",
     }
 }
 
@@ -110,6 +126,7 @@ pub struct Webhook {
 
 enum Content {
     Discord,
+    Event(cloudevents::Context),
     Body(Payload),
     Query(Payload),
 }
@@ -121,12 +138,16 @@ const METHODS: [&str; 4] = ["POST", "PUT", "PATCH", "GET"];
 
 impl Provider for Webhook {
     const NAME: &'static str = "webhook";
-    const SUMMARY: &'static str = "any HTTP endpoint, with a payload of your own or Discord's";
+    const SUMMARY: &'static str = "any HTTP endpoint, with a payload of your own, Discord's or CloudEvents'";
     const EXAMPLE: &'static str = r#"- name: chat
   provider: webhook
   url: https://hooks.example.com/services/${CHAT_HOOK}
   payload: |
     {"text": "**$title** $message", "color": "$color"}
+- name: events
+  provider: webhook
+  url: https://events.example.com/${EVENTS_HOOK}
+  template: cloudevents
 "#;
     const AUTH: &'static str = "secret URL, headers, signature";
     const DIALECT: &'static str = "as configured";
@@ -150,6 +171,7 @@ impl Provider for Webhook {
             let hint = did_you_mean(method, METHODS);
             problems.value(&at.at("method"), format!("`{method}` is none of {}", METHODS.join(", ")), hint);
         }
+        let context = cloudevents::Context::check(&settings, at, problems);
         let content = match (settings.template, settings.payload.as_deref().unwrap_or_default()) {
             (None, "") => {
                 let hint = r#"add `payload: '{"text": $message}'`, or `template: discord`"#;
@@ -157,7 +179,8 @@ impl Provider for Webhook {
                 None
             }
             (Some(Template::Discord), "") => Some(Content::Discord),
-            (Some(Template::Discord), _) => {
+            (Some(Template::CloudEvents), "") => Some(Content::Event(context)),
+            (Some(_), _) => {
                 let hint = "keep one of the two: a template is a whole payload";
                 problems.value(&at.at("payload"), "both `template` and `payload` are set", hint);
                 None
@@ -180,19 +203,20 @@ impl Provider for Webhook {
         }
         let content = content?;
         let (method, media_type) = match content {
-            Content::Discord => ("POST", Some(MimeType::Json)),
-            Content::Body(_) => (known?, Some(settings.mime_type)),
+            Content::Discord => ("POST", Some(MimeType::Json.header())),
+            Content::Event(_) => ("POST", Some(cloudevents::MEDIA_TYPE)),
+            Content::Body(_) => (known?, Some(settings.mime_type.header())),
             Content::Query(_) => (known?, None),
         };
         let is_typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
         if let Some(media_type) = media_type.filter(|_| !is_typed) {
-            headers.push(("content-type".to_owned(), vec![media_type.header().into()]));
+            headers.push(("content-type".to_owned(), vec![media_type.into()]));
         }
         Some(Self { method, url: settings.url, headers, signer, format: settings.format, content })
     }
 
-    fn from_url(_: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
-        Ok(vec![])
+    fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
+        from_url::target(url).map(|target| vec![target])
     }
 
     fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
@@ -211,6 +235,7 @@ impl Provider for Webhook {
                 let embed = discord::one_embed(notification, self.format);
                 request.body = discord::message(embed).into_body();
             }
+            Content::Event(context) => request.body = context.event(notification).into_body(),
             Content::Body(payload) => request.body = vec![payload.write(notification, self.format)?.into()],
             Content::Query(payload) => {
                 request.query = form::pairs(&payload.write(notification, self.format)?)
@@ -222,7 +247,7 @@ impl Provider for Webhook {
     fn classify(&self, reply: &Reply) -> Option<Class> {
         match self.content {
             Content::Discord => discord::classify(reply),
-            Content::Body(_) | Content::Query(_) => None,
+            Content::Event(_) | Content::Body(_) | Content::Query(_) => None,
         }
     }
 
@@ -245,15 +270,18 @@ impl MimeType {
             Self::Json => Syntax::Json,
             Self::Form => Syntax::Form,
             Self::Text => Syntax::Text,
+            Self::Xml => Syntax::Xml,
         }
     }
 
-    /// Without a charset, text would be read as each receiver likes; the others are UTF-8 by definition.
+    /// Without a charset, text would be read as each receiver likes; the others are UTF-8 by definition, XML
+    /// where its declaration says nothing else.
     fn header(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Form => "application/x-www-form-urlencoded",
             Self::Text => "text/plain; charset=utf-8",
+            Self::Xml => "application/xml",
         }
     }
 }

@@ -79,6 +79,12 @@ pub fn one_of(names: &[&str]) -> Value {
     json!({ "type": "string", "enum": names })
 }
 
+/// The name of a field, without the mark of one that is a word of Rust's.
+#[must_use]
+pub fn plain_name(field: &'static str) -> &'static str {
+    field.strip_prefix("r#").unwrap_or(field)
+}
+
 /// Declares a mapping: `name: Type`, or `name: Type = default`, each with its doc comment.
 macro_rules! settings {
     ($(#[$about:meta])* $vis:vis struct $Name:ident {
@@ -90,7 +96,7 @@ macro_rules! settings {
         impl $crate::settings::declare::Setting for $Name {
             fn schema() -> ::serde_json::Value {
                 $crate::settings::declare::mapping(&[$($crate::settings::declare::Property {
-                    name: stringify!($field),
+                    name: $crate::settings::declare::plain_name(stringify!($field)),
                     doc: &[$($doc),+],
                     schema: <$Type as $crate::settings::declare::Setting>::schema,
                     is_required: $crate::settings::declare::settings!(@is_required $Type $(, $default)?),
@@ -103,7 +109,7 @@ macro_rules! settings {
                 let members = value.as_object()?;
                 Some(Self { $($field: $crate::settings::declare::member::<$Type>(
                     members,
-                    stringify!($field),
+                    $crate::settings::declare::plain_name(stringify!($field)),
                     $crate::settings::declare::settings!(@some $($default)?),
                 )?,)* })
             }

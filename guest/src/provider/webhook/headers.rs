@@ -32,10 +32,9 @@ pub(super) fn read(
         authorization.map(|value| ("authorization".to_owned(), value)).into_iter().collect();
     for (name, value) in settings {
         let at = at.at(name);
-        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        if name.is_empty() || !name.chars().all(is_token) {
+        if !is_name(name) {
             problems.key(&at, format!("`{name}` is no name of a header"), "write letters, digits and `-`");
-        } else if FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name)) {
+        } else if is_framing(name) {
             problems.key(&at, format!("the header `{name}` belongs to the connection"), "leave it out");
         } else if has_authorization && name.eq_ignore_ascii_case("authorization") {
             let problem = "a token or a user is set too, and there is one Authorization header";
@@ -46,6 +45,17 @@ pub(super) fn read(
         headers.push((name.clone(), vec![value.segment(Escape::Verbatim)]));
     }
     headers
+}
+
+/// Whether a header can be called so.
+pub(super) fn is_name(name: &str) -> bool {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !name.is_empty() && name.chars().all(is_token)
+}
+
+/// Whether a header is the HTTP client's business.
+pub(super) fn is_framing(name: &str) -> bool {
+    FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::form;
 use super::template::{NAMES, Name, Part, split};
+use super::xml;
 use crate::color::Color;
 use crate::diagnostic::nearest;
-use crate::notification::{Format, Notification};
+use crate::notification::{Format, Level, Notification};
 
 /// What the payload is, before its placeholders are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(super) enum Syntax {
     JsonForm,
     /// Text.
     Text,
+    /// XML. A placeholder is text, or in the quotes of an attribute.
+    Xml,
 }
 
 /// A payload that was read.
@@ -76,13 +79,25 @@ impl Payload {
     fn value(&self, name: Name, in_string: bool, notification: &Notification, format: Format) -> String {
         let color = notification.shown_color();
         let text = match name {
-            Name::Title => notification.title.clone(),
-            Name::Message => notification.message(format),
-            Name::Fields => notification.body.to_json().to_string(),
-            Name::Color if self.is_color_number => Color::rgb(color).to_string(),
-            Name::Color => color.to_string(),
+            Name::Title => Some(notification.title.clone()),
+            Name::Message => Some(notification.message(format)),
+            Name::Fields => Some(notification.body.to_json().to_string()),
+            Name::Color if self.is_color_number => Some(Color::rgb(color).to_string()),
+            Name::Color => Some(color.to_string()),
+            Name::Level => Some(notification.level.name().to_owned()),
+            Name::Type => Some(word(notification.level).to_owned()),
+            Name::Id => Some(notification.id.clone()),
+            Name::Tags => Some(Value::from(notification.tags.clone()).to_string()),
+            Name::Link => notification.link.clone(),
+            Name::Key => notification.resolves.clone().or_else(|| notification.key.clone()),
         };
-        let is_json_value = name == Name::Fields || (name == Name::Color && self.is_color_number);
+        let is_json_value =
+            matches!(name, Name::Fields | Name::Tags) || (name == Name::Color && self.is_color_number);
+        let is_json = matches!(self.syntax, Syntax::Json | Syntax::JsonForm);
+        if is_json && !in_string && text.is_none() {
+            return "null".to_owned();
+        }
+        let text = text.unwrap_or_default();
         match self.syntax {
             Syntax::Json | Syntax::JsonForm if in_string => {
                 inside_of(&Value::from(text).to_string()).to_owned()
@@ -91,6 +106,7 @@ impl Payload {
             Syntax::Json | Syntax::JsonForm => Value::from(text).to_string(),
             Syntax::Form => form::encode(&text),
             Syntax::Text => text,
+            Syntax::Xml => xml::escape(&text),
         }
     }
 
@@ -106,12 +122,21 @@ impl Payload {
                     (Name::Title, true) => "xxxxxx",
                     (Name::Message, true) => "xxxxxxxx",
                     (Name::Fields, true) => "xxxxxxx",
-                    (Name::Color, true) => "xxxxxx",
+                    (Name::Color | Name::Level, true) => "xxxxxx",
+                    (Name::Type | Name::Tags | Name::Link, true) => "xxxxx",
+                    (Name::Key, true) => "xxxx",
+                    (Name::Id, true) => "xxx",
                     (Name::Title, false) => r#"""    "#,
                     (Name::Message, false) => r#"""      "#,
                     (Name::Fields, false) => "[{}]   ",
                     (Name::Color, false) if self.is_color_number => "true  ",
-                    (Name::Color, false) => r#"""    "#,
+                    (Name::Color | Name::Level, false) => r#"""    "#,
+                    (Name::Type, false) => r#"""   "#,
+                    (Name::Id, false) => r#""" "#,
+                    (Name::Tags, false) => "[{}] ",
+                    // Text or null: no name of a member.
+                    (Name::Link, false) => "true ",
+                    (Name::Key, false) => "true",
                 }),
             }
         }
@@ -133,6 +158,15 @@ impl Payload {
     }
 }
 
+/// Apprise's word for a level; it has `success` too, which no level is.
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Trace | Level::Debug | Level::Info => "info",
+        Level::Warn => "warning",
+        Level::Error | Level::Fatal => "failure",
+    }
+}
+
 fn hint(unknown: &[&str]) -> String {
     let near = |name: &&str| {
         let near = nearest(name, NAMES.map(|(known, _)| known))?;
@@ -151,8 +185,8 @@ fn inside_of(string: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notification::Body;
     use crate::notification::tests::{fields, items, notification};
-    use crate::notification::{Body, Level};
 
     fn written(text: &str, syntax: Syntax, notification: &Notification) -> String {
         let payload = Payload::read(text, syntax, false).unwrap_or_else(|wrong| panic!("{wrong:?}"));
@@ -221,6 +255,48 @@ mod tests {
         assert!(problem.starts_with("`f` is a list or a mapping") && hint.contains(r#""f": "…""#), "{hint}");
     }
 
+    #[test]
+    fn what_else_a_notification_has_is_filled_in() {
+        let mut down = notification(Level::Fatal, "t", items(&["x"]));
+        (down.id, down.tags) = ("i-1".into(), vec!["a".into(), "\"b\"".into()]);
+        let values = "[$level,$type,$id,$tags,$link,$key]";
+        let inside = r#"{"a":"$level $type $id $tags $link $key"}"#;
+        assert_eq!(
+            written(values, Syntax::Json, &down),
+            r#"["fatal","failure","i-1",["a","\"b\""],null,null]"#
+        );
+        assert_eq!(
+            written(inside, Syntax::Json, &down),
+            r#"{"a":"fatal failure i-1 [\"a\",\"\\\"b\\\"\"]  "}"#
+        );
+        (down.link, down.key) = (Some("https://x.example/?a&b".into()), Some("k".into()));
+        assert_eq!(
+            written(values, Syntax::Json, &down),
+            r#"["fatal","failure","i-1",["a","\"b\""],"https://x.example/?a&b","k"]"#
+        );
+        assert_eq!(
+            written("k=$key&l=$link", Syntax::Form, &down),
+            "k=k&l=https%3A%2F%2Fx.example%2F%3Fa%26b"
+        );
+        (down.link, down.key, down.resolves) = (None, None, Some("r".into()));
+        assert_eq!(written("$key$link", Syntax::Text, &down), "r");
+        assert_eq!(written(r#"{"k":$key,"l":$link}"#, Syntax::Form, &down), "k=r");
+        let types =
+            Level::ALL.map(|level| written("$type", Syntax::Text, &notification(level, "", items(&[]))));
+        assert_eq!(types, ["info", "info", "info", "warning", "failure", "failure"]);
+    }
+
+    #[test]
+    fn xml_is_escaped_in_text_and_in_attributes() {
+        let body = Body::Text("1\r\n\t2 ]]>😀".into());
+        let odd = notification(Level::Info, "a<b> & \"c\" 'd'\u{1}\u{fffe}", body);
+        assert_eq!(
+            written(r#"<n t="$title">$message<i>$id</i></n>"#, Syntax::Xml, &odd),
+            "<n t=\"a&lt;b&gt; &amp; &quot;c&quot; &#39;d&#39;\">1&#13;&#10;&#9;2 ]]&gt;😀\
+             <i>01890a5d-ac96-774b-bcce-b302099a8057</i></n>"
+        );
+    }
+
     // GoDoxy defect 1.7.6: all it said was "invalid payload, expect valid JSON".
     #[test]
     fn an_error_says_where_it_is_and_what_to_do() {
@@ -244,6 +320,10 @@ mod tests {
             r#""\u00$color""#,
             "\"\n$title\"",
             "$title x",
+            "{$link:1}",
+            "{$key:1}",
+            "$tags$tags",
+            "$link$key",
             "",
         ];
         for text in numbers.into_iter().chain(others) {

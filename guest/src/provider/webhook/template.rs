@@ -11,6 +11,18 @@ pub(super) enum Name {
     Fields,
     /// The colour.
     Color,
+    /// The level.
+    Level,
+    /// Apprise's word for the level.
+    Type,
+    /// The id.
+    Id,
+    /// The tags as JSON.
+    Tags,
+    /// The link.
+    Link,
+    /// The key of the alert that is opened or closed.
+    Key,
 }
 
 /// A piece of a template.
@@ -28,8 +40,18 @@ pub(super) enum Part {
 }
 
 /// What stands behind the `$`.
-pub(super) const NAMES: [(&str, Name); 4] =
-    [("title", Name::Title), ("message", Name::Message), ("fields", Name::Fields), ("color", Name::Color)];
+pub(super) const NAMES: [(&str, Name); 10] = [
+    ("title", Name::Title),
+    ("message", Name::Message),
+    ("fields", Name::Fields),
+    ("color", Name::Color),
+    ("level", Name::Level),
+    ("type", Name::Type),
+    ("id", Name::Id),
+    ("tags", Name::Tags),
+    ("link", Name::Link),
+    ("key", Name::Key),
+];
 
 /// Whether a place in JSON is inside a string.
 #[derive(Default)]
@@ -99,6 +121,7 @@ mod tests {
     #[test]
     fn a_name_ends_before_what_is_no_letter_digit_or_underscore() {
         assert_eq!(marked("$title-$message.$fields$color"), "[Title]-[Message].[Fields][Color]");
+        assert_eq!(marked("$level$type$id$tags$link$key"), "[Level][Type][Id][Tags][Link][Key]");
         assert_eq!(marked("$titleä $$title"), "[Title]ä $[Title]");
         for literal in ["$titles", "$title_", "$title2", "$Title", "$", "$ title", "${title}", "$$", "a$"] {
             assert_eq!(marked(literal), literal);
@@ -116,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn without_placeholders_everything_stays(text in r#"([^$]|\$[^tmfc])*"#) {
+        fn without_placeholders_everything_stays(text in r#"([^$]|\$[^tmfclik])*"#) {
             prop_assert_eq!(marked(&text), text);
         }
     }

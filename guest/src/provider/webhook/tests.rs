@@ -142,11 +142,10 @@ fn only_discords_replies_mean_something_of_their_own() {
 
 /// Any text, pieces of payloads in any order, and lists of values and nearly values.
 fn payload() -> impl Strategy<Value = String> {
-    let pieces = "$title|$message|$fields|$color|\"|\\|{|}|[|]|:|,| |$x|1|-|e|\\u00|a|ä";
+    let pieces = "$title|$message|$fields|$color|$tags|$link|$key|\"|\\|{|}|[|]|:|,| |$x|1|-|e|\\u00|a|ä";
     let piece = prop::sample::select(pieces.split('|').collect::<Vec<_>>());
     let some = prop::collection::vec(piece, 0..9).prop_map(|pieces| pieces.concat());
-    let values =
-        r#"$title|$message|$fields|$color|"-$title"|"\\$fields"|{"$color":$color}|1.5|"$x"|$x|1$color"#;
+    let values = r#"$title|$message|$fields|$color|$level|$id|$tags|$link|$key|"-$title"|"\\$fields"|{"$color":$color}|1.5|"$x"|$x|1$color"#;
     let value = prop::sample::select(values.split('|').collect::<Vec<_>>());
     let list = prop::collection::vec(value, 0..4).prop_map(|values| format!("[{}]", values.join(", ")));
     let object = list.clone().prop_map(|list| format!(r#"{{"a": "$message", "b": {list}}}"#));
@@ -156,7 +155,7 @@ fn payload() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn what_is_accepted_is_sent_whatever_is_filled_in(payload in payload(), n: bool, notification in notifications()) {
-        for syntax in [Syntax::Json, Syntax::Form, Syntax::Text] {
+        for syntax in [Syntax::Json, Syntax::Form, Syntax::Text, Syntax::Xml] {
             let Ok(payload) = Payload::read(&payload, syntax, n) else { continue };
             let written = payload.write(&notification, Format::Plain);
             prop_assert!(written.is_ok(), "{:?}", written);

@@ -14,9 +14,11 @@ use crate::schema;
 use crate::service_url::{self, FromUrl, ServiceUrl, UrlDialect, UrlProblem, Urls};
 use crate::settings::declare::Setting;
 
+pub mod alertmanager;
 pub mod apprise;
 pub mod bark;
 pub mod brevo;
+pub mod datadog;
 pub mod dingtalk;
 pub mod discord;
 #[cfg(test)]
@@ -24,8 +26,10 @@ mod every;
 pub mod feishu;
 pub mod googlechat;
 pub mod gotify;
+pub mod grafana_oncall;
 pub mod homeassistant;
 pub mod ifttt;
+pub mod incident_io;
 pub mod join;
 pub mod line;
 pub mod mailgun;
@@ -33,6 +37,7 @@ pub mod matrix;
 pub mod mattermost;
 pub mod nextcloud_talk;
 pub mod ntfy;
+pub mod opsgenie;
 pub mod pagerduty;
 pub mod postmark;
 pub mod prowl;
@@ -46,6 +51,7 @@ pub mod serverchan;
 pub mod signal;
 pub mod simplepush;
 pub mod slack;
+pub mod splunk_oncall;
 pub mod synology_chat;
 pub mod teams;
 pub mod telegram;
@@ -239,16 +245,20 @@ pub type Open = fn(Value, Option<Overflow>, &Pointer, &mut Diagnostics) -> Optio
 
 /// Every provider, sorted by name.
 pub const ALL: &[Entry] = &[
+    Entry::of::<alertmanager::Alertmanager>(),
     Entry::of::<apprise::Apprise>(),
     Entry::of::<bark::Bark>(),
     Entry::of::<brevo::Brevo>(),
+    Entry::of::<datadog::Datadog>(),
     Entry::of::<dingtalk::DingTalk>(),
     Entry::of::<discord::Discord>(),
     Entry::of::<feishu::Feishu>(),
     Entry::of::<googlechat::GoogleChat>(),
     Entry::of::<gotify::Gotify>(),
+    Entry::of::<grafana_oncall::GrafanaOnCall>(),
     Entry::of::<homeassistant::HomeAssistant>(),
     Entry::of::<ifttt::Ifttt>(),
+    Entry::of::<incident_io::IncidentIo>(),
     Entry::of::<join::Join>(),
     Entry::of::<feishu::Lark>(),
     Entry::of::<line::Line>(),
@@ -257,6 +267,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<mattermost::Mattermost>(),
     Entry::of::<nextcloud_talk::NextcloudTalk>(),
     Entry::of::<ntfy::Ntfy>(),
+    Entry::of::<opsgenie::Opsgenie>(),
     Entry::of::<pagerduty::PagerDuty>(),
     Entry::of::<postmark::Postmark>(),
     Entry::of::<prowl::Prowl>(),
@@ -270,6 +281,7 @@ pub const ALL: &[Entry] = &[
     Entry::of::<signal::Signal>(),
     Entry::of::<simplepush::Simplepush>(),
     Entry::of::<slack::Slack>(),
+    Entry::of::<splunk_oncall::SplunkOnCall>(),
     Entry::of::<synology_chat::SynologyChat>(),
     Entry::of::<teams::Teams>(),
     Entry::of::<telegram::Telegram>(),

@@ -67,10 +67,13 @@ fn bodies(text: &str) -> Vec<Body> {
 }
 
 /// Every kind of body with every text, at the levels in turn, with a title, or none, that is short, too long
-/// for some, or the text; and a short one at every level.
+/// for some, or the text; a short one at every level; and one that opens an alert, and one that closes it.
 pub(crate) fn notifications() -> Vec<Notification> {
     let mut notifications: Vec<Notification> =
         Level::ALL.map(|level| notification(level, "❌ web is down", Body::Text("b".into()))).to_vec();
+    let down = notification(Level::Error, "❌ web is down", Body::Text("b".into()));
+    notifications.push(Notification { key: Some("web/1 é".to_owned()), ..down.clone() });
+    notifications.push(Notification { resolves: Some("web/1 é".to_owned()), ..down });
     for text in texts() {
         let titles = ["", "❌ web is down", &"x".repeat(1025), &text];
         for body in bodies(&text) {
@@ -96,12 +99,14 @@ pub(crate) fn short_notifications() -> Vec<Notification> {
     notifications().into_iter().filter(is_short).collect()
 }
 
-/// The schema that a provider's requests fit, where its vendor has one.
-pub(crate) fn name(provider: &str, settings: &Value) -> Option<&'static str> {
+/// The schema that a provider's request to a URL fits, where its vendor has one for that operation.
+pub(crate) fn name(provider: &str, settings: &Value, url: &str) -> Option<&'static str> {
     Some(match provider {
         "bark" => "bark",
         "dingtalk" => "dingtalk",
         "brevo" => "brevo",
+        "alertmanager" => "alertmanager",
+        "datadog" => "datadog",
         "discord" => "discord",
         "feishu" | "lark" => "feishu",
         "googlechat" => "google-chat",
@@ -114,6 +119,8 @@ pub(crate) fn name(provider: &str, settings: &Value) -> Option<&'static str> {
         "mattermost" if settings["webhook"].is_null() => "mattermost",
         "mattermost" => "mattermost-webhook",
         "ntfy" => "ntfy",
+        "opsgenie" if url.ends_with("/close") => return None,
+        "opsgenie" => "opsgenie",
         "pagerduty" => "pagerduty",
         "pushbullet" => "pushbullet",
         "pushover" => "pushover",
@@ -125,6 +132,7 @@ pub(crate) fn name(provider: &str, settings: &Value) -> Option<&'static str> {
         "slack" if settings["url"].is_null() => "slack",
         "slack" => "slack-webhook",
         "teams" => "teams",
+        "splunk-oncall" => "splunk-on-call",
         "telegram" => "telegram",
         "webex" => "webex",
         "twilio" => "twilio",

@@ -154,6 +154,11 @@ pub const PLAIN: Dialect = Dialect {
     is_mark_of_line: false,
 };
 
+/// Plain text for services that may read it as HTML. Elsewhere they show it as it is, entities and all, so that
+/// `<` and `&` are broken: a zero-width space behind `<` ends no tag (<https://html.spec.whatwg.org/#tag-open-state>).
+pub const PLAIN_IN_HTML: Dialect =
+    Dialect { escape: Escape { broken: Characters::of("<&"), ..NO_ESCAPE }, ..PLAIN };
+
 /// CommonMark with GitHub's struck text, for services that show it.
 pub const COMMONMARK: Dialect = Dialect {
     is_commonmark: true,
@@ -173,6 +178,15 @@ pub const COMMONMARK: Dialect = Dialect {
     },
     ..PLAIN
 };
+
+/// Datadog's markdown, <https://docs.datadoghq.com/api/latest/events/post-an-event/>, which markdown is not said.
+/// `@` in front of a name notifies somebody and has no escape: a zero-width space behind it is not documented to help.
+pub const DATADOG: Dialect =
+    Dialect { escape: Escape { broken: Characters::of("@"), ..COMMONMARK.escape }, ..COMMONMARK };
+
+/// Text for Datadog without its markdown, in which `@` notifies somebody all the same.
+pub const DATADOG_PLAIN: Dialect =
+    Dialect { escape: Escape { broken: Characters::of("@"), ..NO_ESCAPE }, ..PLAIN };
 
 /// Discord's markdown, <https://support.discord.com/hc/articles/210298617>: headings of three levels, and a
 /// backslash in front of a mark that is none.

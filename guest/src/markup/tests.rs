@@ -10,7 +10,10 @@ use crate::notification::tests::{fields, items, notification};
 
 const DIALECTS: &[&Dialect] = &[
     &PLAIN,
+    &PLAIN_IN_HTML,
     &COMMONMARK,
+    &DATADOG,
+    &DATADOG_PLAIN,
     &DISCORD,
     &SLACK,
     &TELEGRAM,
@@ -44,10 +47,13 @@ fn each_dialect_has_its_marks() {
     let text = "**strong *both* ~~gone~~** `a*b` [name](https://x.example/?a=1&b=2) <https://y.example>";
     for (dialect, expected) in [
         (&PLAIN, "strong both gone a*b name (https://x.example/?a=1&b=2) https://y.example"),
+        (&PLAIN_IN_HTML, "strong both gone a*b name (https://x.example/?a=1&b=2) https://y.example"),
         (
             &COMMONMARK,
             "**strong *both* ~~gone~~** `a*b` [name](https://x.example/?a=1&b=2) <https://y.example>",
         ),
+        (&DATADOG, "**strong *both* ~~gone~~** `a*b` [name](https://x.example/?a=1&b=2) <https://y.example>"),
+        (&DATADOG_PLAIN, "strong both gone a*b name (https://x.example/?a=1&b=2) https://y.example"),
         (&DISCORD, "**strong *both* ~~gone~~** `a*b` [name](https://x.example/?a=1&b=2) <https://y.example>"),
         (&SLACK, "*strong _both_ ~gone~* `a*b` <https://x.example/?a=1&amp;b=2|name> <https://y.example>"),
         (

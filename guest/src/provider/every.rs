@@ -181,7 +181,9 @@ fn check_requests(share: usize) {
         for notification in notifications {
             for request in target.requests(&notification) {
                 target.check_limits(&request);
-                let Some(name) = vendor_schemas::name(target.entry.name, &target.settings) else { continue };
+                let url = text_of(&request.url);
+                let name = vendor_schemas::name(target.entry.name, &target.settings, &url);
+                let Some(name) = name else { continue };
                 let validator = validators.entry(name).or_insert_with(|| vendor_schemas::schema(name));
                 if let Some(validator) = validator {
                     vendor_schemas::accept(validator, &body(&request));

@@ -5,7 +5,7 @@
 //! (<https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#id>). The subject is the alert that is
 //! opened or closed. Attributes hold no control characters and no noncharacters; data may hold both.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Settings, Template};
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -98,6 +98,8 @@ fn is_reference(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::notification::tests::{fields, notification};
     use crate::notification::{Body, Level};

@@ -107,7 +107,10 @@ fn urls_of_both_dialects_are_read() {
             "generic://ann:p%40ss@[::1]:99/x",
             json!({ "url": "https://[::1]:99/x", "user": "ann", "password": "p@ss" }),
         ),
-        ("generic://host/a#b", json!({ "url": "https://host/a" })),
+        (
+            "generic://host/a#b",
+            json!({ "url": "https://host/a", "left out": ["fragment: this kind of URL has no use for it"] }),
+        ),
         (
             "generic://host?$a=b&title=t",
             json!({ "url": "https://host", "left out": ["?$a: there is no such setting here", "?title: there is no such setting here"] }),

@@ -23,6 +23,16 @@ pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
     Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
 }
 
+/// What is made of each text; one code for every provider.
+pub(crate) fn each<T>(texts: Vec<String>, make: &dyn Fn(String) -> T) -> Vec<T> {
+    texts.into_iter().map(make).collect()
+}
+
+/// What is made of each text and its number, from 0 on.
+pub(crate) fn each_numbered<T>(texts: Vec<String>, make: &dyn Fn((usize, String)) -> T) -> Vec<T> {
+    texts.into_iter().enumerate().map(make).collect()
+}
+
 impl Object {
     /// With one more member, unless it is null.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {

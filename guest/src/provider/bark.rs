@@ -20,7 +20,7 @@ use crate::markup::Text;
 use crate::markup::dialect::{COMMONMARK, PLAIN};
 use crate::notification::{Format, Level, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Object;
+use crate::payload::{Object, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings, wrong};
@@ -211,7 +211,7 @@ impl Provider for Bark {
             target.extend(common.clone());
             target
         };
-        Ok(keys.into_iter().map(target).collect())
+        Ok(each(keys, &target))
     }
 
     fn is_shoutrrr(url: &ServiceUrl) -> bool {

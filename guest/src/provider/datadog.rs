@@ -22,7 +22,7 @@ use crate::markup::Text;
 use crate::markup::dialect::{DATADOG, DATADOG_PLAIN};
 use crate::notification::{Format, Level, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Object;
+use crate::payload::{Object, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request};
 use crate::service_url::{ServiceUrl, UrlProblem, Urls, wrong};
@@ -193,7 +193,7 @@ impl Provider for Datadog {
             Format::Plain => (&DATADOG_PLAIN, TEXT),
         };
         let text = Text::of(notification, format).linked(notification.link.as_deref());
-        Ok(text.parts(dialect, limit, self.overflow).into_iter().map(request).collect())
+        Ok(each(text.parts(dialect, limit, self.overflow), &request))
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {

@@ -16,6 +16,7 @@ use crate::limit::Overflow;
 use crate::markup::Text;
 use crate::markup::dialect::PLAIN;
 use crate::notification::{Format, Notification};
+use crate::payload::each;
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request, Segment};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings, wrong};
@@ -150,7 +151,7 @@ impl Provider for Ifttt {
                 ("values", if values.is_empty() { Value::Null } else { json!(values) }),
             ])
         };
-        Ok(events.into_iter().map(target).collect())
+        Ok(each(events, &target))
     }
 
     fn is_shoutrrr(url: &ServiceUrl) -> bool {

@@ -16,6 +16,7 @@ use crate::markup::Text;
 use crate::markup::dialect::PLAIN;
 use crate::notification::{Format, Level, Notification};
 use crate::outcome::{Class, Reply};
+use crate::payload::each;
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings, wrong};
@@ -192,7 +193,7 @@ impl Provider for Join {
             request
         };
         let parts = Text::of(notification, Format::Markdown).parts(&PLAIN, TEXT, self.overflow);
-        Ok(parts.into_iter().map(request).collect())
+        Ok(each(parts, &request))
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {

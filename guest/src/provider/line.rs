@@ -18,7 +18,7 @@ use crate::markup::Text;
 use crate::markup::dialect::PLAIN;
 use crate::notification::{Format, Level, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Object;
+use crate::payload::{Object, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
 use crate::service_url::{ServiceUrl, UrlProblem, Urls, settings, wrong};
@@ -107,7 +107,7 @@ impl Provider for Line {
             return Err(wrong("path", "is missing: who gets the messages belongs there", hint));
         }
         let target = |to: String| settings([("token", token.as_str().into()), ("to", to.into())]);
-        Ok(receivers.into_iter().map(target).collect())
+        Ok(each(receivers, &target))
     }
 
     fn format(&self, notification: &Notification, _: &Occasion) -> Result<Vec<Request>, String> {

@@ -18,7 +18,7 @@ use crate::markup::Text;
 use crate::markup::dialect::{HTML, PLAIN};
 use crate::notification::{Format, Notification};
 use crate::outcome::Reply;
-use crate::payload::Object;
+use crate::payload::{Object, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
@@ -143,7 +143,7 @@ impl Provider for Matrix {
                 ("notice", notice),
             ])
         };
-        Ok(rooms.into_iter().map(target).collect())
+        Ok(each(rooms, &target))
     }
 
     fn is_shoutrrr(url: &ServiceUrl) -> bool {

@@ -20,7 +20,7 @@ use crate::markup::Text;
 use crate::markup::dialect::MATTERMOST;
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::{Object, object};
+use crate::payload::{Object, each, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
@@ -180,7 +180,7 @@ impl Provider for Mattermost {
                 .with("metadata", priority.clone().map(|priority| object([("priority", priority)])))
                 .into(Request::new("POST", url.join("api/v4/posts")).header("authorization", token.bearer())),
         };
-        Ok(text.parts(&MATTERMOST, TEXT, self.overflow).into_iter().map(request).collect())
+        Ok(each(text.parts(&MATTERMOST, TEXT, self.overflow), &request))
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {

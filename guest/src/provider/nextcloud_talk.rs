@@ -19,7 +19,7 @@ use crate::markup::Text;
 use crate::markup::dialect::TALK;
 use crate::notification::{Format, Level, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Object;
+use crate::payload::{Object, each, each_numbered};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Atom, Hmac, KeyForm, Request, Segment};
 use crate::service_url::{ServiceUrl, UrlProblem, Urls, settings, wrong};
@@ -166,7 +166,7 @@ impl Provider for NextcloudTalk {
                 ("silent", json!(silent)),
             ])
         };
-        Ok(rooms.into_iter().map(target).collect())
+        Ok(each(rooms, &target))
     }
 
     fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
@@ -197,7 +197,7 @@ impl Provider for NextcloudTalk {
             message.with("silent", silent.then_some(true)).into(request)
         };
         let parts = text.parts(&TALK, MESSAGE, self.overflow);
-        Ok(parts.into_iter().enumerate().map(request).collect())
+        Ok(each_numbered(parts, &request))
     }
 
     /// 403: the conversation is read-only; the user is right.

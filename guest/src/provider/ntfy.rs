@@ -21,7 +21,7 @@ use crate::limit::{Bound, Limit, Overflow};
 use crate::markup::Text;
 use crate::markup::dialect::COMMONMARK;
 use crate::notification::{Format, Level, Notification};
-use crate::payload::Object;
+use crate::payload::{Object, each, each_numbered};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings, wrong};
@@ -222,7 +222,7 @@ impl Provider for Ntfy {
                 ("format", if is_plain { "plain".into() } else { Value::Null }),
             ])
         };
-        Ok(topics.into_iter().map(target).collect())
+        Ok(each(topics, &target))
     }
 
     fn is_shoutrrr(url: &ServiceUrl) -> bool {
@@ -268,7 +268,7 @@ impl Provider for Ntfy {
             }
             message.into(request)
         };
-        Ok(parts.into_iter().enumerate().map(request).collect())
+        Ok(each_numbered(parts, &request))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::markup::Text;
 use crate::markup::dialect::PLAIN;
 use crate::notification::{Format, Level, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Form;
+use crate::payload::{Form, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
 use crate::service_url::{ServiceUrl, UrlProblem, Urls, number_or_word, settings};
@@ -121,7 +121,7 @@ impl Provider for Prowl {
                 .into(Request::new("POST", vec!["https://api.prowlapp.com/publicapi/add".into()]))
         };
         let parts = Text::of(notification, Format::Markdown).parts(&PLAIN, DESCRIPTION, self.overflow);
-        Ok(parts.into_iter().map(request).collect())
+        Ok(each(parts, &request))
     }
 
     /// 406: too many messages within an hour.

@@ -17,7 +17,7 @@ use crate::markup::Text;
 use crate::markup::dialect::{PLAIN, PUSHOVER};
 use crate::notification::{Format, Level, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Form;
+use crate::payload::{Form, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings, wrong};
@@ -172,7 +172,7 @@ impl Provider for Pushover {
             form.into(Request::new("POST", vec!["https://api.pushover.net/1/messages.json".into()]))
         };
         let text = Text::of(notification, format);
-        Ok(text.parts(format.of(&PUSHOVER), MESSAGE, self.overflow).into_iter().map(request).collect())
+        Ok(each(text.parts(format.of(&PUSHOVER), MESSAGE, self.overflow), &request))
     }
 
     /// A token or a user that is wrong is named in the body, with status 400.

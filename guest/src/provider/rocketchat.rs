@@ -19,7 +19,7 @@ use crate::markup::Text;
 use crate::markup::dialect::ROCKETCHAT;
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Object;
+use crate::payload::{Object, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
@@ -165,7 +165,7 @@ impl Provider for RocketChat {
                 .with("emoji", emoji.clone())
                 .into(request)
         };
-        Ok(text.parts(&ROCKETCHAT, TEXT, self.overflow).into_iter().map(request).collect())
+        Ok(each(text.parts(&ROCKETCHAT, TEXT, self.overflow), &request))
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {

@@ -18,7 +18,7 @@ use crate::markup::Text;
 use crate::markup::dialect::COMMONMARK;
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Form;
+use crate::payload::{Form, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request};
 use crate::service_url::{ServiceUrl, UrlProblem, Urls, settings};
@@ -104,7 +104,7 @@ impl Provider for ServerChan {
             let form = Form::default().with("title", &title).with_text("desp", &part);
             form.with_text("channel", channel.as_deref().unwrap_or_default()).into(Request::new("POST", url))
         };
-        Ok(text.parts(&COMMONMARK, TEXT, self.overflow).into_iter().map(request).collect())
+        Ok(each(text.parts(&COMMONMARK, TEXT, self.overflow), &request))
     }
 
     /// 40001 says `超过当天的发送次数限制`, a day's messages are used up, or what is wrong with the key.

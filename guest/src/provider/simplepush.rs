@@ -19,7 +19,7 @@ use crate::markup::Text;
 use crate::markup::dialect::{COMMONMARK, PLAIN};
 use crate::notification::{Format, Level, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Object;
+use crate::payload::{Object, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request};
 use crate::service_url::{ServiceUrl, UrlProblem, Urls, number_or_word, settings, wrong};
@@ -208,7 +208,7 @@ impl Provider for Simplepush {
                     task.into(request.header("api-token", vec![token.segment(Escape::Verbatim)]))
                 };
                 let parts = text.parts(format.of(&COMMONMARK), CONTENT, self.overflow);
-                Ok(parts.into_iter().map(request).collect())
+                Ok(each(parts, &request))
             }
             Way::Key(key) => {
                 let request = |msg: String| {
@@ -220,7 +220,7 @@ impl Provider for Simplepush {
                     message.into(Request::new("POST", vec!["https://api-legacy.simplepu.sh/send".into()]))
                 };
                 let text = text.linked(notification.link.as_deref());
-                Ok(text.parts(&PLAIN, CONTENT, self.overflow).into_iter().map(request).collect())
+                Ok(each(text.parts(&PLAIN, CONTENT, self.overflow), &request))
             }
         }
     }

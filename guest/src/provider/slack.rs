@@ -21,7 +21,7 @@ use crate::markup::Text;
 use crate::markup::dialect::SLACK;
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::{Object, object};
+use crate::payload::{Object, each, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
@@ -232,7 +232,7 @@ impl Provider for Slack {
             ]);
             self.request(&title, json!([attachment]))
         };
-        Ok(parts.into_iter().map(request).collect())
+        Ok(each(parts, &request))
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {

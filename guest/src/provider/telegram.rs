@@ -18,7 +18,7 @@ use crate::markup::Text;
 use crate::markup::dialect::TELEGRAM;
 use crate::notification::{Format, Level, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Object;
+use crate::payload::{Object, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request, Segment};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
@@ -197,7 +197,7 @@ impl Provider for Telegram {
             message.into(Request::new("POST", self.url.clone()))
         };
         let parts = text.parts(format.of(&TELEGRAM), TEXT, self.overflow);
-        Ok(parts.into_iter().map(request).collect())
+        Ok(each(parts, &request))
     }
 
     /// 403: the bot was blocked or thrown out; a 404 is what a token gets that is none.

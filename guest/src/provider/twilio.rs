@@ -19,7 +19,7 @@ use crate::markup::Text;
 use crate::markup::dialect::PLAIN;
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Form;
+use crate::payload::{Form, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
@@ -215,7 +215,7 @@ impl Provider for Twilio {
                 .with("Body", &part)
                 .into(request.header("authorization", self.authorization.clone()))
         };
-        Ok(text.parts(&PLAIN, BODY, self.overflow).into_iter().map(request).collect())
+        Ok(each(text.parts(&PLAIN, BODY, self.overflow), &request))
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {

@@ -16,7 +16,7 @@ use crate::markup::Text;
 use crate::markup::dialect::WEBEX;
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Object;
+use crate::payload::{Object, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
 use crate::service_url::{ServiceUrl, UrlProblem, Urls, settings, wrong};
@@ -148,7 +148,7 @@ impl Provider for Webex {
             return Err(wrong("path", "is missing: a space belongs there", hint));
         }
         let target = |room: String| settings([("token", token.as_str().into()), ("room", room.into())]);
-        Ok(rooms.into_iter().map(target).collect())
+        Ok(each(rooms, &target))
     }
 
     fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
@@ -166,7 +166,7 @@ impl Provider for Webex {
                 message.into(request.header("authorization", token.bearer()))
             }
         };
-        Ok(text.parts(format.of(&WEBEX), TEXT, self.overflow).into_iter().map(request).collect())
+        Ok(each(text.parts(format.of(&WEBEX), TEXT, self.overflow), &request))
     }
 
     /// 423: the space is busy, for as long as Retry-After says.

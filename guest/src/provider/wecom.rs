@@ -17,7 +17,7 @@ use crate::markup::Text;
 use crate::markup::dialect::{UNTAGGED, WECOM};
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::{Object, object};
+use crate::payload::{Object, each_numbered, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request};
 use crate::service_url::{ServiceUrl, UrlProblem, Urls, settings};
@@ -136,7 +136,7 @@ impl Provider for WeCom {
             let message = Object::default().with("msgtype", kind).with(kind, content);
             message.into(Request::new("POST", url))
         };
-        Ok(text.parts(dialect, limit, self.overflow).into_iter().enumerate().map(request).collect())
+        Ok(each_numbered(text.parts(dialect, limit, self.overflow), &request))
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {

@@ -20,7 +20,7 @@ use crate::markup::Text;
 use crate::markup::dialect::{PLAIN, ZULIP};
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Form;
+use crate::payload::{Form, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
@@ -175,7 +175,7 @@ impl Provider for Zulip {
                 .with("content", &part)
                 .into(request.header("authorization", key.basic(user)))
         };
-        Ok(text.parts(&ZULIP, CONTENT, self.overflow).into_iter().map(request).collect())
+        Ok(each(text.parts(&ZULIP, CONTENT, self.overflow), &request))
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {
@@ -238,7 +238,7 @@ fn apprise(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> 
             ("people", people),
         ])
     };
-    Ok(targets.into_iter().map(target).collect())
+    Ok(each(targets, &target))
 }
 
 fn shoutrrr(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {

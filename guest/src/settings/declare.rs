@@ -58,16 +58,19 @@ pub fn mapping(properties: &[Property]) -> Value {
                 schema.insert("pattern".to_owned(), pattern.into());
             }
         }
-        all.insert(property.name.to_owned(), schema);
+        all.insert(plain_name(property.name).to_owned(), schema);
     }
-    let required: Vec<&str> =
-        properties.iter().filter(|property| property.is_required).map(|property| property.name).collect();
+    let required: Vec<&str> = properties
+        .iter()
+        .filter(|property| property.is_required)
+        .map(|property| plain_name(property.name))
+        .collect();
     json!({ "type": "object", "properties": all, "required": required, "additionalProperties": false })
 }
 
 /// The setting of a name, or what holds in its place.
 pub fn member<T: Setting>(members: &Map<String, Value>, name: &str, default: Option<T>) -> Option<T> {
-    match members.get(name) {
+    match members.get(plain_name(name)) {
         None | Some(Value::Null) => default.or_else(T::absent),
         Some(value) => T::read(value),
     }
@@ -81,7 +84,7 @@ pub fn one_of(names: &[&str]) -> Value {
 
 /// The name of a field, without the mark of one that is a word of Rust's.
 #[must_use]
-pub fn plain_name(field: &'static str) -> &'static str {
+pub fn plain_name(field: &str) -> &str {
     field.strip_prefix("r#").unwrap_or(field)
 }
 
@@ -95,21 +98,22 @@ macro_rules! settings {
 
         impl $crate::settings::declare::Setting for $Name {
             fn schema() -> ::serde_json::Value {
-                $crate::settings::declare::mapping(&[$($crate::settings::declare::Property {
-                    name: $crate::settings::declare::plain_name(stringify!($field)),
+                const PROPERTIES: &[$crate::settings::declare::Property] = &[$($crate::settings::declare::Property {
+                    name: stringify!($field),
                     doc: &[$($doc),+],
                     schema: <$Type as $crate::settings::declare::Setting>::schema,
                     is_required: $crate::settings::declare::settings!(@is_required $Type $(, $default)?),
                     length: $crate::settings::declare::settings!(@some $(($least, $most))?),
                     pattern: $crate::settings::declare::settings!(@some $($pattern)?),
-                }),*])
+                }),*];
+                $crate::settings::declare::mapping(PROPERTIES)
             }
 
             fn read(value: &::serde_json::Value) -> Option<Self> {
                 let members = value.as_object()?;
                 Some(Self { $($field: $crate::settings::declare::member::<$Type>(
                     members,
-                    $crate::settings::declare::plain_name(stringify!($field)),
+                    stringify!($field),
                     $crate::settings::declare::settings!(@some $($default)?),
                 )?,)* })
             }

@@ -136,15 +136,27 @@ impl Provider for Pushover {
             Some(text) => url_priority(&text)?,
         };
         let seconds = |text: Option<String>| text.map(|seconds| format!("{seconds}s"));
-        Ok(vec![settings([
-            ("token", token.into()),
-            ("user", user.into()),
-            ("device", devices.join(",").into()),
-            ("sound", json!(url.option(&["sound"]))),
-            ("priority", priority),
-            ("repeat", json!(seconds(url.option(&["retry"])))),
-            ("expire", json!(seconds(url.option(&["expire"])))),
-        ])])
+        let repeat = if url.is(UrlDialect::Apprise) { "interval" } else { "retry" };
+        let (sound, repeat, expire) =
+            (url.option(&["sound"]), seconds(url.option(&[repeat])), seconds(url.option(&["expire"])));
+        // In Apprise's URLs, what begins with `#` is the key of a group, which gets the message in the user's place.
+        let is_group = |device: &String| url.is(UrlDialect::Apprise) && device.starts_with('#');
+        let (groups, devices): (Vec<String>, Vec<String>) = devices.into_iter().partition(is_group);
+        let target = |user: &str, devices: &[String]| {
+            settings([
+                ("token", token.as_str().into()),
+                ("user", user.into()),
+                ("device", devices.join(",").into()),
+                ("sound", json!(sound)),
+                ("priority", priority.clone()),
+                ("repeat", json!(repeat)),
+                ("expire", json!(expire)),
+            ])
+        };
+        let is_to_user = groups.is_empty() || !devices.is_empty();
+        let to_user = is_to_user.then(|| target(&user, &devices));
+        let to_groups = groups.iter().map(|group| target(group.trim_start_matches('#'), &[]));
+        Ok(to_user.into_iter().chain(to_groups).collect())
     }
 
     fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
@@ -209,7 +221,7 @@ mod tests {
     use super::*;
     use crate::notification::Body;
     use crate::notification::tests::{items, notification};
-    use crate::provider::tests::{open, problems, request, requests, target_of, wrong_part};
+    use crate::provider::tests::{open, problems, request, requests, target_of, targets_of, wrong_part};
     use crate::request::{Escape, Segment};
 
     fn with(more: &Value) -> Value {
@@ -280,7 +292,7 @@ mod tests {
             ("pover://U@T/phone", json!({ "device": "phone" })),
             ("pover://U@T/phone/my%20pad", json!({ "device": "phone,my pad" })),
             (
-                "pover://U@T?priority=emergency&retry=60&expire=600",
+                "pover://U@T?priority=emergency&interval=60&expire=600",
                 json!({ "priority": 2, "repeat": "60s", "expire": "600s" }),
             ),
             ("pover://U@T/?sound=siren&format=text", json!({ "sound": "siren", "format": "plain" })),
@@ -297,6 +309,14 @@ mod tests {
             let url = url.replace('U', &user).replace('T', &token);
             assert_eq!(target_of::<Pushover>(&url), with(&more), "{url}");
         }
+        let group = "g".repeat(30);
+        let url = format!("pover://{user}@{token}/phone/%23{group}");
+        let to_group = with(&json!({ "user": group }));
+        assert_eq!(
+            targets_of::<Pushover>(&url, None),
+            [with(&json!({ "device": "phone" })), to_group.clone()]
+        );
+        assert_eq!(target_of::<Pushover>(&format!("pover://{user}@{token}/#{group}")), to_group);
         for (url, part) in [
             ("pover://token", "user"),
             ("pover://user@", "host"),

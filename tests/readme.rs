@@ -45,11 +45,29 @@ fn the_generated_parts_are_what_the_program_prints() {
         .expect("a list")
         .iter()
         .map(|provider| {
-            let text = |member: &str| provider[member].as_str().expect("text").to_owned();
-            format!("| {} | {} |\n", text("name"), text("summary"))
+            let text = |member: &str| provider[member].as_str().expect("text").replace('|', "\\|");
+            let code = |member: &str| match text(member) {
+                form if form.is_empty() => String::new(),
+                form => form.split(" or ").map(|form| format!("`{form}`")).collect::<Vec<_>>().join(" or "),
+            };
+            let limits = provider["limits"].as_array().expect("a list").iter();
+            let limits: Vec<String> = limits
+                .map(|limit| [&limit["name"], &limit["most"]].map(|text| text.as_str().expect("text")).join(" "))
+                .collect();
+            format!(
+                "| {} | {} | {} | {} | {} | {} | {} |\n",
+                text("name"),
+                text("summary"),
+                text("auth"),
+                limits.join(", "),
+                text("dialect"),
+                code("apprise"),
+                code("shoutrrr")
+            )
         })
         .collect();
-    part("providers", &format!("| provider | what it is |\n|---|---|\n{rows}"));
+    let head = "| provider | what it is | login | limits | text | Apprise | shoutrrr |\n|---|---|---|---|---|---|---|\n";
+    part("providers", &format!("{head}{rows}"));
 
     let mut help = String::new();
     for command in ["send", "serve"] {

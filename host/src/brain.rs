@@ -159,7 +159,8 @@ impl Brain {
     /// The targets that a notification URL of Apprise or shoutrrr stands for, or which part of it is wrong.
     ///
     /// The URL's secrets are in the memory of the instance that reads it, so that this is an instance of its
-    /// own, dropped at once, and of a component that comes with this library: [`Brain::embedded`].
+    /// own, dropped at once. What another component would make of them nobody can tell, so that a configuration's
+    /// are read by the embedded one whichever runs.
     ///
     /// # Errors
     ///
@@ -173,6 +174,15 @@ impl Brain {
         self.bounded(&mut store, self.inner.limits.call, |store| {
             bindings.nuncio_dispatch_catalog().call_from_url(store, url, dialect)
         })
+    }
+
+    /// The brain that reads notification URLs: the embedded one.
+    ///
+    /// # Errors
+    ///
+    /// Where the embedded component cannot be used, which is a defect.
+    pub(crate) fn for_urls(&self) -> Result<Self, BrainError> {
+        if self.inner.is_embedded { Ok(self.clone()) } else { Self::new(EMBEDDED) }
     }
 
     /// What the embedded component says about itself; `None` where this brain is that one.

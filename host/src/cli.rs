@@ -29,10 +29,12 @@ mod explain;
 mod message;
 mod providers;
 mod queue;
+mod schema;
 mod send;
 mod serve;
 mod simulate;
 mod targets;
+mod urls;
 
 /// Where a configuration is looked for where none is named.
 const DEFAULT_CONFIGS: [&str; 3] = ["nuncio.yml", "nuncio.yaml", "/etc/nuncio/nuncio.yml"];
@@ -80,12 +82,14 @@ enum Command {
     Dead(dead::Arguments),
     /// Show how each target is, or have one begin anew, also beside a running daemon
     Targets(targets::Arguments),
-    /// Read a configuration and say everything that is wrong with it
+    /// Read a configuration and say everything that is wrong with it, and what will disappoint
     Check(check::Arguments),
     /// Show where a notification would go, why, and the exact requests
     Explain(explain::Arguments),
     /// List the providers, or show one's settings and an example
     Providers(providers::Arguments),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
     /// Write the brain's WebAssembly component to a file, for other hosts
     Component(component::Arguments),
     /// See it work: three receivers on this machine, six notifications, one outage
@@ -134,9 +138,10 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Queue(arguments) => queue::run(arguments).await,
         Command::Dead(arguments) => dead::run(arguments).await,
         Command::Targets(arguments) => targets::run(arguments).await,
-        Command::Check(arguments) => check::run(&arguments, &component),
+        Command::Check(arguments) => check::run(arguments, &component).await,
         Command::Explain(arguments) => explain::run(arguments, &component),
         Command::Providers(arguments) => providers::run(&arguments, &component),
+        Command::Schema => schema::run(&component),
         Command::Component(arguments) => component::run(&arguments, &component),
         Command::Demo(arguments) => demo::run(&arguments, &component).await,
         Command::Simulate(arguments) => simulate::run(arguments, component).await,
@@ -208,12 +213,17 @@ impl ConfigFile {
     /// The brain and the configuration, read for each other.
     fn load(&self, component: &Component) -> Result<(Brain, Config), Failure> {
         let (name, text) = self.read()?;
-        let brain = component.load()?;
-        let config = Config::load(&name, &text, &ProcessEnvironment, &brain)?;
-        // What is not a daemon has no log.
-        config.warnings().for_each(|warning| eprintln!("warning: {warning}"));
-        Ok((brain, config))
+        read_config(&name, &text, component)
     }
+}
+
+/// The brain and a configuration of this name, read for each other.
+fn read_config(name: &str, text: &str, component: &Component) -> Result<(Brain, Config), Failure> {
+    let brain = component.load()?;
+    let config = Config::load(name, text, &ProcessEnvironment, &brain)?;
+    // What is not a daemon has no log.
+    config.warnings().for_each(|warning| eprintln!("warning: {warning}"));
+    Ok((brain, config))
 }
 
 /// A file of at most so many bytes, whatever kind of file it is.

@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value as Json, json};
 
-use self::document::Document;
+use self::document::{Document, Value};
 use self::findings::Findings;
 use self::parts::{NOTIFICATION, Parts};
 use self::queue::QueueConfig;
@@ -25,6 +25,7 @@ use self::server::ServerConfig;
 use self::settings::Catalog;
 pub(crate) use self::targets::Fingerprint;
 use self::targets::{Collected, Naming, Targets};
+use self::urls::ReadUrl;
 use self::vault::Vault;
 use crate::contract::{Diagnostic, Provider};
 use crate::egress::proxy::Proxies;
@@ -54,6 +55,7 @@ mod syntax;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod urls;
 mod vault;
 
 pub use self::report::Report;
@@ -72,6 +74,8 @@ pub struct Config {
     server: ServerConfig,
     queue: QueueConfig,
     files: Files,
+    /// What of notification URLs has no place here.
+    notes: Vec<String>,
 }
 
 /// The component that a configuration is for.
@@ -83,6 +87,8 @@ pub struct Component<'a> {
     pub embedded: Option<&'a [Provider]>,
     /// Asks it to check the JSON that it would be given.
     pub open: &'a dyn Fn(&str) -> Result<(), Vec<Diagnostic>>,
+    /// Asks the embedded component which targets a notification URL of Apprise or shoutrrr stands for.
+    pub from_url: &'a ReadUrl<'a>,
 }
 
 impl Config {
@@ -105,7 +111,7 @@ impl Config {
         environment: &dyn Environment,
         component: &Component<'_>,
     ) -> Result<Self, Report> {
-        let Component { providers, embedded, open } = component;
+        let Component { providers, embedded, open, from_url } = component;
         let catalog = Catalog::new(providers, *embedded);
         let Document { mut root, problems } =
             Document::parse(text).map_err(|problem| unread(source, text, problem, &catalog))?;
@@ -123,6 +129,12 @@ impl Config {
         };
         let mut targets = Targets::new(&catalog, source, &proxies);
         let mut told = Map::new();
+        let mut notes = Vec::new();
+        if let Value::Map(entries) = &mut root.value {
+            for entry in entries.iter_mut().filter(|entry| entry.key == "targets") {
+                notes.extend(urls::expand(&mut entry.value, "/targets", from_url, &mut findings));
+            }
+        }
         if let Some(list) = root.get("targets") {
             told.insert(
                 "targets".to_owned(),
@@ -171,7 +183,18 @@ impl Config {
                 let (Collected { secrets, routes, fingerprints }, alerts_to) =
                     (targets.collected(), alerts_to.unwrap_or_default());
                 let files = vault.into_files();
-                Ok(Self { guest_config, secrets, routes, alerts_to, fingerprints, server, queue, files })
+                let notes = notes.into_iter().map(|note| format!("{source}: {note}")).collect();
+                Ok(Self {
+                    guest_config,
+                    secrets,
+                    routes,
+                    alerts_to,
+                    fingerprints,
+                    server,
+                    queue,
+                    files,
+                    notes,
+                })
             }
         }
     }
@@ -212,16 +235,18 @@ impl Config {
         self.routes.get(target)
     }
 
-    /// What whoever starts with it should know, a line each: the targets whose receivers may show any certificate.
+    /// What whoever starts with it should know, a line each: what of notification URLs has no place here, and the
+    /// targets whose receivers may show any certificate.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         let unverified = self.routes.iter().filter(|(_, route)| route.accepts_any_certificate());
         let unverified: BTreeSet<&String> = unverified.map(|(target, _)| target).collect();
-        unverified.into_iter().map(|target| {
+        let notes = self.notes.iter().cloned();
+        notes.chain(unverified.into_iter().map(|target| {
             format!(
                 "target `{target}` accepts any certificate: whoever is on the way can read and change what is sent, its \
                  secrets too; `tls: {{ ca_file: … }}` trusts one"
             )
-        })
+        }))
     }
 
     /// The files that it was read from beside its own, or would be if they were there: secrets and certificates. When

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use nuncio::contract::Provider;
+use nuncio::contract::{Limit, Provider};
 use serde_json::{Value, json};
 
 use super::{Component, Failure};
@@ -44,20 +44,40 @@ fn harmless(provider: Provider) -> Provider {
         name: super::harmless(&provider.name),
         summary: super::harmless(&provider.summary),
         example: lines(&provider.example),
+        auth: super::harmless(&provider.auth),
+        dialect: super::harmless(&provider.dialect),
+        overflow: super::harmless(&provider.overflow),
+        apprise_form: super::harmless(&provider.apprise_form),
+        shoutrrr_form: super::harmless(&provider.shoutrrr_form),
+        limits: provider
+            .limits
+            .iter()
+            .map(|limit| Limit { name: super::harmless(&limit.name), most: super::harmless(&limit.most) })
+            .collect(),
         ..provider
     }
 }
 
 fn list(providers: &[Provider]) -> String {
-    let mut table = super::table(&["provider", "what it is", "settings (* required)"]);
+    let mut table = super::table(&["provider", "login", "limits", "text", "Apprise, shoutrrr"]);
     for provider in providers {
-        let settings = settings(provider).into_iter().filter(|setting| !setting.is_common);
-        let names =
-            settings.map(|setting| if setting.is_required { setting.name + "*" } else { setting.name });
-        let names = names.collect::<Vec<_>>().join(", ");
-        table.add_row([provider.name.clone(), provider.summary.clone(), names]);
+        let forms = [&provider.apprise_form, &provider.shoutrrr_form];
+        let forms: Vec<&str> =
+            forms.into_iter().filter(|form| !form.is_empty()).map(String::as_str).collect();
+        table.add_row([
+            provider.name.clone(),
+            provider.auth.clone(),
+            limits(provider).join(", "),
+            provider.dialect.clone(),
+            forms.join("\n"),
+        ]);
     }
-    format!("{table}\n\n`nuncio providers NAME` shows one with an example.\n")
+    format!("{table}\n\n`nuncio providers NAME` shows one with its settings and an example.\n")
+}
+
+/// What is limited, and to what.
+fn limits(provider: &Provider) -> Vec<String> {
+    provider.limits.iter().map(|limit| format!("{} {}", limit.name, limit.most)).collect()
 }
 
 fn describe(provider: &Provider) -> String {
@@ -66,8 +86,18 @@ fn describe(provider: &Provider) -> String {
         let name = if setting.is_required { setting.name + "*" } else { setting.name };
         table.add_row([name, setting.kind, setting.description]);
     }
+    let mut facts = format!("login: {}\ntext: {}\n", provider.auth, provider.dialect);
+    let limits = limits(provider);
+    if !limits.is_empty() {
+        facts += &format!("limits: {}; beyond them: {}\n", limits.join(", "), provider.overflow);
+    }
+    for (whose, form) in [("Apprise", &provider.apprise_form), ("shoutrrr", &provider.shoutrrr_form)] {
+        if !form.is_empty() {
+            facts += &format!("{whose}: {form}\n");
+        }
+    }
     format!(
-        "{}: {}\n\n{table}\n* required; secrets are kept from the brain\n\ntargets:\n{}\n",
+        "{}: {}\n\n{facts}\n{table}\n* required; secrets are kept from the brain\n\ntargets:\n{}\n",
         provider.name,
         provider.summary,
         indent(&provider.example)
@@ -79,14 +109,10 @@ struct Setting {
     kind: String,
     description: String,
     is_required: bool,
-    is_common: bool,
 }
 
 /// The settings as the schema has them: the provider's own after those that every target has.
 fn settings(provider: &Provider) -> Vec<Setting> {
-    /// What every target has; not among a provider's own.
-    const COMMON: [&str; 6] = ["name", "provider", "filter", "retry", "timeout", "concurrency"];
-
     let schema: Value = serde_json::from_str(&provider.settings_schema).unwrap_or_default();
     let required: Vec<&str> = schema
         .get("required")
@@ -100,7 +126,6 @@ fn settings(provider: &Provider) -> Vec<Setting> {
         kind: kind(property),
         description: property["description"].as_str().unwrap_or_default().replace('\n', " "),
         is_required: required.contains(&name.as_str()),
-        is_common: COMMON.contains(&name.as_str()),
     };
     schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(setting).collect()
 }
@@ -141,6 +166,9 @@ fn to_json(provider: &Provider) -> Value {
     let schema: Value = serde_json::from_str(&provider.settings_schema).unwrap_or_default();
     json!({
         "name": provider.name, "summary": provider.summary, "origins": provider.origins,
+        "auth": provider.auth, "dialect": provider.dialect, "overflow": provider.overflow,
+        "limits": provider.limits.iter().map(|limit| json!({ "name": limit.name, "most": limit.most })).collect::<Vec<_>>(),
+        "apprise": provider.apprise_form, "shoutrrr": provider.shoutrrr_form,
         "example": provider.example, "schema": schema,
     })
 }

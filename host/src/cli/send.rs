@@ -10,12 +10,15 @@ use serde_json::json;
 use tokio::sync::broadcast;
 
 use super::message::Message;
+use super::urls::Urls;
 use super::{Component, ConfigFile, Failure};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     file: ConfigFile,
+    #[command(flatten)]
+    urls: Urls,
     #[command(flatten)]
     message: Message,
     /// Give up waiting after this long; what has not arrived by then counts as not delivered [default: wait
@@ -29,7 +32,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, component: &Component) -> Result<ExitCode, Failure> {
-    let (brain, config) = arguments.file.load(component)?;
+    let (brain, config) = match arguments.urls.configuration() {
+        Some(text) => super::read_config("the URLs", &text, component)?,
+        None => arguments.file.load(component)?,
+    };
     // Somebody waits for the end: an endpoint that is down is one.
     let nuncio = Nuncio::with_config(brain, config.without_parking()).start()?;
     let notification = arguments.message.read(|json| nuncio.read(json))?;
@@ -51,7 +57,7 @@ pub(super) async fn run(arguments: Arguments, component: &Component) -> Result<E
     Ok(if has_arrived { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn deliver(
+pub(super) async fn deliver(
     nuncio: &Nuncio,
     notification: nuncio::contract::Notification,
     timeout: Option<Duration>,
@@ -77,7 +83,7 @@ async fn watch(mut events: broadcast::Receiver<Event>) {
     }
 }
 
-fn table(deliveries: &[Delivery]) -> String {
+pub(super) fn table(deliveries: &[Delivery]) -> String {
     if deliveries.is_empty() {
         return "no target matched; `nuncio explain` with the same flags says why\n".to_owned();
     }

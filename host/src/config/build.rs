@@ -317,6 +317,15 @@ impl<'t> Builder<'t> {
             Some(root) if !root.is_null() => root,
             _ => empty,
         };
+        // A list is one of targets, as a plain list of notification URLs is.
+        let root = match root.value {
+            Value::List(_) => {
+                let (key_span, span) = (root.span.start..root.span.start, root.span.clone());
+                let entry = Entry { key: "targets".to_owned(), key_span, value: root };
+                Node { span, value: Value::Map(vec![entry]) }
+            }
+            _ => root,
+        };
         if !matches!(root.value, Value::Map(_)) {
             let hint = "start with a key, such as `targets:`";
             let span = first_line(self.text, root.span);

@@ -6,7 +6,7 @@ use crate::brain::{Brain, BrainError, Fault};
 use crate::builder::StartError;
 use crate::config::report::Report;
 use crate::config::{Component, Config};
-use crate::contract::Diagnostic;
+use crate::contract::{Diagnostic, UrlProblem};
 use crate::environment::Environment;
 
 impl Config {
@@ -46,7 +46,19 @@ impl Config {
             });
             checked.inspect_err(|diagnostics| hear(diagnostics))
         };
-        let component = Component { providers: &providers, embedded: embedded.as_deref(), open: &open };
+        let from_url = |url: &str, dialect| {
+            let read = brain.for_urls().and_then(|brain| Ok(brain.from_url(url, dialect)?));
+            read.unwrap_or_else(|error| {
+                let (part, problem) = ("whole".to_owned(), format!("cannot be read: {error}"));
+                Err(UrlProblem { part, problem, hint: String::new() })
+            })
+        };
+        let component = Component {
+            providers: &providers,
+            embedded: embedded.as_deref(),
+            open: &open,
+            from_url: &from_url,
+        };
         let config = Self::read(source, text, environment, &component);
         match broken.into_inner() {
             Some(fault) => Err(fault.into()),

@@ -6,21 +6,25 @@ const LONGEST: usize = 64;
 /// A hint for a word that is none of the known ones: the nearest, where one is near, else all of them.
 #[must_use]
 pub fn hint(word: &str, known: &[&str]) -> String {
-    let distance = |candidate: &str| match word.len() {
-        ..=LONGEST => strsim::damerau_levenshtein(&word.to_lowercase(), candidate),
-        _ => usize::MAX,
-    };
-    let nearest = known.iter().map(|candidate| (distance(candidate), candidate)).min();
-    match nearest {
-        // A third of the letters may differ: `tragets` is near, `acl` is nothing like `retry`.
-        Some((distance, nearest)) if distance <= nearest.len().div_ceil(3) => {
-            format!("did you mean `{nearest}`?")
-        }
-        _ => {
+    match nearest(word, known) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => {
             let known: Vec<String> = known.iter().map(|known| format!("`{known}`")).collect();
             format!("known here: {}", known.join(", "))
         }
     }
+}
+
+/// The nearest of the known words, where one is near: a third of its letters may differ, so that `tragets` is near,
+/// and `acl` is nothing like `retry`.
+#[must_use]
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+    let distance = |candidate: &str| match word.len() {
+        ..=LONGEST => strsim::damerau_levenshtein(&word.to_lowercase(), candidate),
+        _ => usize::MAX,
+    };
+    let (distance, nearest) = known.iter().map(|candidate| (distance(candidate), *candidate)).min()?;
+    (distance <= nearest.len().div_ceil(3)).then_some(nearest)
 }
 
 #[cfg(test)]

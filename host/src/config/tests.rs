@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use super::document::{Document, Node, Value};
 use super::report::Line;
 use super::{Component, Config, Report};
-use crate::contract::{Diagnostic, Place, Provider};
+use crate::contract::{Diagnostic, Place, Provider, UrlDialect, UrlProblem, UrlTarget};
 
 const VALID: &str = "\
 # ä comment
@@ -57,11 +57,26 @@ fn complaint(path: &str, place: Place, problem: &str) -> Diagnostic {
     Diagnostic { path: path.into(), place, problem: problem.into(), hint: String::new() }
 }
 
+/// Stands in for the component: a URL is a target of `post` with a token, or two of them.
+fn from_url(url: &str, _: Option<UrlDialect>) -> Result<Vec<UrlTarget>, UrlProblem> {
+    let target = |host: &str| UrlTarget {
+        settings:
+            json!({ "provider": "post", "url": format!("https://{host}/"), "token": "canary", "priority": 3 })
+                .to_string(),
+        left_out: vec!["?x: there is no such setting here".into()],
+    };
+    match url {
+        "post://canary@a" => Ok(vec![target("a")]),
+        "post://canary@a/b" => Ok(vec![target("a"), target("b")]),
+        _ => Err(UrlProblem { part: "path".into(), problem: "is missing".into(), hint: "add it".into() }),
+    }
+}
+
 fn component<'a>(
     providers: &'a [Provider],
     open: &'a dyn Fn(&str) -> Result<(), Vec<Diagnostic>>,
 ) -> Component<'a> {
-    Component { providers, embedded: None, open }
+    Component { providers, embedded: None, open, from_url: &from_url }
 }
 
 fn read_with(text: &str, complaints: Vec<Diagnostic>) -> Result<Config, Report> {
@@ -110,7 +125,8 @@ pub(super) fn read_for_a_foreign_component(text: &str) -> Config {
     let mut theirs = providers();
     theirs[0].origins.push("https://fixed.example".to_owned());
     let open = |_: &str| Ok(());
-    let component = Component { providers: &theirs, embedded: Some(&providers()), open: &open };
+    let component =
+        Component { providers: &theirs, embedded: Some(&providers()), open: &open, from_url: &from_url };
     Config::read("f", text, &environment(), &component).unwrap()
 }
 
@@ -367,4 +383,71 @@ fn of_a_text_without_a_tree_nothing_of_the_secrets_is_shown() {
         let report = read(text).unwrap_err();
         assert!(!report.to_string().contains("canary"), "{report}");
     }
+}
+
+#[test]
+fn urls_are_targets_in_their_place_and_what_stands_beside_them_goes_over_them() {
+    let text = "\
+targets:
+  - post://canary@a
+  - { name: b, provider: post, url: https://b.example, token: x }
+  - url: post://canary@a/b
+    name: two
+    priority: 5
+";
+    let config = read_with(text, vec![]).unwrap();
+    let told: Json = serde_json::from_str(config.guest_config()).unwrap();
+    let shown: Vec<_> = told["targets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|target| {
+            (target["name"].as_str().unwrap(), target["url"].as_str().unwrap(), target["priority"].as_u64())
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("post", "https://a/", Some(3)),
+            ("b", "https://b.example", None),
+            ("two", "https://a/", Some(5)),
+            ("two-2", "https://b/", Some(5)),
+        ]
+    );
+    let warnings: Vec<String> = config.warnings().collect();
+    assert_eq!(
+        warnings,
+        [
+            "f.yml: line 2: ?x: there is no such setting here",
+            "f.yml: line 4: ?x: there is no such setting here",
+        ]
+    );
+}
+
+#[test]
+fn a_plain_list_of_urls_is_a_configuration() {
+    let config = read_with("- post://canary@a\n- post://canary@a\n", vec![]).unwrap();
+    let told: Json = serde_json::from_str(config.guest_config()).unwrap();
+    assert_eq!(
+        (&told["targets"][0]["name"], &told["targets"][1]["name"]),
+        (&json!("post"), &json!("post-2"))
+    );
+}
+
+#[test]
+fn a_wrong_url_is_refused_where_it_stands_and_shown_nowhere() {
+    for text in
+        ["targets:\n  - post://canary/x\n", "targets:\n  - url: post://canary/x\n", "- post://canary/x\n"]
+    {
+        let report = read_with(text, vec![complaint("/targets/0", Place::Value, "no provider")]).unwrap_err();
+        let shown = report.to_string();
+        assert!(
+            shown.contains("in this URL the path is missing") && !shown.contains("no provider"),
+            "{shown}"
+        );
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+    let forgotten = "targets:\n  - { name: a, url: https://server.example }\n";
+    let report = read_with(forgotten, vec![complaint("/targets/0", Place::Value, "`provider` is missing")]);
+    assert!(report.unwrap_err().to_string().contains("`provider` is missing"));
 }

@@ -6,16 +6,22 @@ use std::collections::HashMap;
 
 use libfuzzer_sys::fuzz_target;
 use nuncio::config::{Component, Config};
-use nuncio::contract::{Diagnostic, Place, Provider};
-use nuncio_guest::{config, diagnostic, provider};
+use nuncio::contract::{Diagnostic, Place, Provider, UrlProblem, UrlTarget};
+use nuncio_guest::{config, diagnostic, provider, target};
 
 fuzz_target!(|text: &str| {
     let entry = |entry: &provider::Entry| Provider {
         name: entry.name.to_owned(),
         summary: entry.summary.to_owned(),
-        settings_schema: config::target_schema(entry).to_string(),
+        settings_schema: target::schema_of(entry).to_string(),
         example: entry.example.to_owned(),
         origins: Vec::new(),
+        auth: String::new(),
+        dialect: String::new(),
+        limits: Vec::new(),
+        overflow: String::new(),
+        apprise_form: String::new(),
+        shoutrrr_form: String::new(),
     };
     let providers: Vec<Provider> = provider::ALL.iter().map(entry).collect();
     let found = |found: diagnostic::Diagnostic| Diagnostic {
@@ -28,8 +34,18 @@ fuzz_target!(|text: &str| {
         Ok(_) => Ok(()),
         Err(problems) => Err(problems.into_iter().map(found).collect()),
     };
+    let from_url = |url: &str, _: Option<nuncio::contract::UrlDialect>| match provider::from_url(url, None) {
+        Ok(targets) => Ok(targets
+            .into_iter()
+            .map(|target| UrlTarget {
+                settings: serde_json::Value::Object(target.settings).to_string(),
+                left_out: target.left_out,
+            })
+            .collect()),
+        Err(problem) => Err(UrlProblem { part: problem.part, problem: problem.problem, hint: problem.hint }),
+    };
     let environment = HashMap::from([("SET".to_owned(), "https://example.org/canary".to_owned())]);
-    let component = Component { providers: &providers, embedded: None, open: &check };
+    let component = Component { providers: &providers, embedded: None, open: &check, from_url: &from_url };
     if let Err(report) = Config::read("fuzz.yml", text, &environment, &component) {
         assert!(!report.lines().is_empty());
         let _ = report.to_string();

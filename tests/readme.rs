@@ -52,7 +52,9 @@ fn the_generated_parts_are_what_the_program_prints() {
             };
             let limits = provider["limits"].as_array().expect("a list").iter();
             let limits: Vec<String> = limits
-                .map(|limit| [&limit["name"], &limit["most"]].map(|text| text.as_str().expect("text")).join(" "))
+                .map(|limit| {
+                    [&limit["name"], &limit["most"]].map(|text| text.as_str().expect("text")).join(" ")
+                })
                 .collect();
             format!(
                 "| {} | {} | {} | {} | {} | {} | {} |\n",
@@ -68,6 +70,10 @@ fn the_generated_parts_are_what_the_program_prints() {
         .collect();
     let head = "| provider | what it is | login | limits | text | Apprise | shoutrrr |\n|---|---|---|---|---|---|---|\n";
     part("providers", &format!("{head}{rows}"));
+
+    let example = include_str!("../guest/src/provider/example.rs");
+    let (example, _) = example.split_once("\n#[cfg(test)]").expect("its tests come last");
+    part("example", &format!("```rust\n{}\n```\n", example.trim_end()));
 
     let mut help = String::new();
     for command in ["send", "serve"] {

@@ -97,7 +97,7 @@ const LONGEST_SLIP: usize = 64;
 
 /// The name among `known` that somebody who wrote `name` most likely meant; `None` where none is near.
 #[must_use]
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     // Comparing takes the product of the lengths, and nobody slips in a name that long.
     if name.len() > LONGEST_SLIP {
         return None;
@@ -105,23 +105,24 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let name = name.to_lowercase();
     let distance = |other: &str| strsim::damerau_levenshtein(&name, &other.to_lowercase());
     let allowed = (name.chars().count() / 3).clamp(1, 3);
-    known
-        .into_iter()
-        .map(|other| (distance(other), other))
-        .filter(|(d, _)| *d <= allowed)
-        .min()
-        .map(|(_, o)| o)
+    let distances = known.iter().map(|other| (distance(other), *other));
+    distances.filter(|(distance, _)| *distance <= allowed).min().map(|(_, other)| other)
 }
 
 /// `did you mean X?`, or the known names where none is near.
 #[must_use]
-pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    match nearest(name, known.clone()) {
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let mut all = Vec::new();
+    known.into_iter().for_each(|known| all.push(known));
+    nearest_or_all(name, &all)
+}
+
+/// One code for every way to say what is known.
+fn nearest_or_all(name: &str, known: &[&str]) -> String {
+    match nearest(name, known) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            let all: Vec<&str> = known.into_iter().collect();
-            if all.is_empty() { String::new() } else { format!("known are: {}", all.join(", ")) }
-        }
+        None if known.is_empty() => String::new(),
+        None => format!("known are: {}", known.join(", ")),
     }
 }
 
@@ -138,9 +139,9 @@ mod tests {
     #[test]
     fn a_slip_of_the_pen_is_recognised() {
         let known = ["token", "topic", "url"];
-        assert_eq!(nearest("tokne", known), Some("token"));
-        assert_eq!(nearest("URL", known), Some("url"));
-        assert_eq!(nearest("password", known), None);
+        assert_eq!(nearest("tokne", &known), Some("token"));
+        assert_eq!(nearest("URL", &known), Some("url"));
+        assert_eq!(nearest("password", &known), None);
         assert_eq!(did_you_mean("password", known), "known are: token, topic, url");
     }
 }

@@ -18,9 +18,14 @@ pub(crate) struct Object(Vec<Segment>);
 pub(crate) struct Form(Vec<Segment>);
 
 /// A value as JSON; an object without members, an empty list and an empty text are one too.
-pub(crate) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    let members = members.into_iter().filter(|(_, value)| !value.is_null());
-    Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+pub(crate) fn object<const N: usize>(mut members: [(&str, Value); N]) -> Value {
+    taken(&mut members)
+}
+
+/// One code for every number of members.
+fn taken(members: &mut [(&str, Value)]) -> Value {
+    let members = members.iter_mut().filter(|(_, value)| !value.is_null());
+    Value::Object(members.map(|(name, value)| ((*name).to_owned(), value.take())).collect::<Map<_, _>>())
 }
 
 /// What is made of each text; one code for every provider.
@@ -35,8 +40,12 @@ pub(crate) fn each_numbered<T>(texts: Vec<String>, make: &dyn Fn((usize, String)
 
 impl Object {
     /// With one more member, unless it is null.
-    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        let value = value.into();
+    pub(crate) fn with(self, name: &str, value: impl Into<Value>) -> Self {
+        self.with_value(name, &value.into())
+    }
+
+    /// One code for values of every type.
+    fn with_value(mut self, name: &str, value: &Value) -> Self {
         if !value.is_null() {
             self.name(name);
             self.push(&value.to_string());

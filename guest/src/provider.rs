@@ -1,7 +1,7 @@
 //! Providers: each kind of service in a file of its own, and the table that lists them.
 //!
-//! To add one: write `provider/NAME.rs` after the example of a short one ([`gotify`]), and add it to
-//! [`ALL`]. Nothing else changes, in this crate or in any host.
+//! To add one: write `provider/NAME.rs` after the example of a short one (`provider/example.rs`, which is for reading
+//! only), and add it to [`ALL`]. Nothing else changes, in this crate or in any host.
 
 use serde_json::{Map, Value};
 
@@ -23,6 +23,8 @@ pub mod dingtalk;
 pub mod discord;
 #[cfg(test)]
 mod every;
+#[cfg(test)]
+mod example;
 pub mod feishu;
 pub mod googlechat;
 pub mod gotify;

@@ -96,10 +96,19 @@ const OF_APPRISE: [(&str, &str); 10] = [
 ];
 
 /// Settings of a target; null, and empty text, are left out.
-pub fn settings<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {
-    let says_something = |value: &Value| !value.is_null() && value != "";
-    let members = members.into_iter().filter(|(_, value)| says_something(value));
-    members.map(|(name, value)| (name.to_owned(), value)).collect()
+pub fn settings<const N: usize>(mut members: [(&str, Value); N]) -> Map<String, Value> {
+    let mut settings = Map::new();
+    take_all(&mut members, &mut settings);
+    settings
+}
+
+/// One code for every number of settings.
+fn take_all(members: &mut [(&str, Value)], settings: &mut Map<String, Value>) {
+    for (name, value) in members {
+        if !value.is_null() && value != "" {
+            settings.insert((*name).to_owned(), value.take());
+        }
+    }
 }
 
 /// A number in a range, or one of the words that stand for some.
@@ -233,6 +242,24 @@ impl ServiceUrl {
         self.user.take()
     }
 
+    /// As [`ServiceUrl::user`]; `what` says what it is.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub fn required_user(&mut self, what: &str) -> Result<String, UrlProblem> {
+        self.user.take().ok_or_else(|| missing("user", what))
+    }
+
+    /// As [`ServiceUrl::password`]; `what` says what it is.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none.
+    pub fn required_password(&mut self, what: &str) -> Result<String, UrlProblem> {
+        self.password.take().ok_or_else(|| missing("password", what))
+    }
+
     /// Takes what stands between a `:` and the `@`.
     pub fn password(&mut self) -> Option<String> {
         self.password.take()
@@ -323,6 +350,11 @@ impl ServiceUrl {
             |(name, _): &(String, String)| names.iter().any(|known| name.eq_ignore_ascii_case(known));
         let at = self.options.iter().position(is_named)?;
         Some(self.options.remove(at).1)
+    }
+
+    /// Takes the option that has one of these names, as JSON: null where there is none.
+    pub fn value(&mut self, names: &[&str]) -> Value {
+        self.option(names).map_or(Value::Null, Value::from)
     }
 
     /// Takes the option that has one of these names, as yes or no.

@@ -71,7 +71,7 @@ impl Template {
     /// Whether a text is meant as a template: it has something between braces that are doubled.
     #[must_use]
     pub fn is_meant(text: &str) -> bool {
-        ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
+        ["{{", "{%"].iter().any(|mark| text.contains(mark))
     }
 
     /// What it writes for a notification, in at most [`LONGEST_TEXT`] bytes.

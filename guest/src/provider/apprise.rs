@@ -121,7 +121,7 @@ impl Provider for Apprise {
             ("key", key.into()),
             ("user", json!(url.user())),
             ("password", json!(url.password())),
-            ("tag", json!(url.option(&["tags"]))),
+            ("tag", url.value(&["tags"])),
         ])])
     }
 

@@ -184,9 +184,7 @@ impl Provider for Bark {
                 (keys, base, url.user(), url.password())
             }
             UrlDialect::Shoutrrr => {
-                let key = url
-                    .password()
-                    .ok_or_else(|| wrong("password", "is missing: the device's key belongs there", ""))?;
+                let key = url.required_password("the device's key")?;
                 let is_tls = match url.option(&["scheme"]).as_deref() {
                     None | Some("https") => true,
                     Some("http") => false,
@@ -322,18 +320,18 @@ fn url_settings(url: &mut ServiceUrl) -> Result<Map<String, Value>, UrlProblem> 
     Ok(settings([
         ("level", level),
         ("volume", volume),
-        ("sound", json!(url.option(&["sound"]))),
+        ("sound", url.value(&["sound"])),
         ("call", url.flag(&["call"])?.filter(|is_set| *is_set).into()),
-        ("icon", json!(url.option(&["icon"]))),
-        ("group", json!(url.option(&["group"]))),
-        ("subtitle", json!(url.option(&["subtitle"]))),
+        ("icon", url.value(&["icon"])),
+        ("group", url.value(&["group"])),
+        ("subtitle", url.value(&["subtitle"])),
         ("badge", badge),
-        ("link", json!(url.option(&["click", "url"]))),
-        ("copy", json!(url.option(&["copy"]))),
+        ("link", url.value(&["click", "url"])),
+        ("copy", url.value(&["copy"])),
         ("action", action),
         ("archive", json!(url.flag(&["archive"])?)),
         ("ttl", ttl),
-        ("category", json!(url.option(&["category"]))),
+        ("category", url.value(&["category"])),
     ]))
 }
 

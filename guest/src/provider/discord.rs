@@ -26,7 +26,7 @@ use crate::outcome::{Class, Reply};
 use crate::payload::{Object, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
-use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
+use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings};
 use crate::settings::declare::settings;
 use crate::settings::{BaseUrl, SecretUrl, path_segment};
 
@@ -119,9 +119,7 @@ impl Provider for Discord {
                 (id, token, url.option(&["botname"]).or(user), avatar)
             }
             UrlDialect::Shoutrrr => {
-                let token = url
-                    .user()
-                    .ok_or_else(|| wrong("user", "is missing: the webhook's token belongs there", ""))?;
+                let token = url.required_user("the webhook's token")?;
                 let id = url.take_host("the webhook's id")?;
                 (id, token, url.option(&["username"]), url.option(&["avatar", "avatarurl"]))
             }

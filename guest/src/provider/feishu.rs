@@ -193,11 +193,7 @@ fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem>
             url.entry("the bot's token")?
         }
     };
-    Ok(vec![settings([
-        ("provider", provider),
-        ("token", token.into()),
-        ("secret", json!(url.option(&["secret"]))),
-    ])])
+    Ok(vec![settings([("provider", provider), ("token", token.into()), ("secret", url.value(&["secret"]))])])
 }
 
 fn format(

@@ -119,9 +119,7 @@ impl Provider for Join {
             UrlDialect::Shoutrrr => {
                 url.user();
                 url.take_host("the word `join`")?;
-                let key = url
-                    .password()
-                    .ok_or_else(|| wrong("password", "is missing: the API key belongs there", ""))?;
+                let key = url.required_password("the API key")?;
                 let devices = url.list(&["devices"]);
                 if devices.is_empty() {
                     return Err(wrong("?devices", "is missing: ids of devices belong there", ""));

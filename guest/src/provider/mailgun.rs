@@ -114,7 +114,7 @@ impl Provider for Mailgun {
     }
 
     fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
-        let user = url.user().ok_or_else(|| wrong("user", "is missing: the sender belongs there", ""))?;
+        let user = url.required_user("the sender")?;
         let domain = url.take_host("the domain")?;
         let key = url.entry("the API key")?;
         let email = format!("{user}@{domain}");

@@ -180,7 +180,7 @@ impl Provider for Opsgenie {
         let tags = url.list(&["tags"]);
         target.extend(settings([
             ("tags", some(&tags)),
-            ("entity", json!(url.option(&["entity"]))),
+            ("entity", url.value(&["entity"])),
             ("priority", json!(priority)),
         ]));
         Ok(vec![target])
@@ -383,8 +383,8 @@ fn shoutrrr(url: &mut ServiceUrl) -> Result<Map<String, Value>, UrlProblem> {
         ("visible_to", visible_to),
         ("actions", some(&actions)),
         ("details", if details.is_empty() { Value::Null } else { details.into() }),
-        ("source", json!(url.option(&["source"]))),
-        ("user", json!(url.option(&["user"]))),
+        ("source", url.value(&["source"])),
+        ("user", url.value(&["user"])),
     ]))
 }
 

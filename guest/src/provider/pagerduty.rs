@@ -162,8 +162,8 @@ impl Provider for PagerDuty {
             ("region", json!(region)),
             ("source", json!(source)),
             ("component", json!(component)),
-            ("group", json!(url.option(&["group"]))),
-            ("class", json!(url.option(&["class"]))),
+            ("group", url.value(&["group"])),
+            ("class", url.value(&["class"])),
             ("severity", json!(severity)),
         ])])
     }

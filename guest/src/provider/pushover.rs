@@ -20,7 +20,7 @@ use crate::outcome::{Class, Reply};
 use crate::payload::{Form, each};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
-use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings, wrong};
+use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings};
 use crate::settings::declare::{Within, settings};
 use crate::settings::{PerLevel, Secret};
 
@@ -115,16 +115,12 @@ impl Provider for Pushover {
     fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
         let (user, token, mut devices) = match url.dialect {
             UrlDialect::Apprise => {
-                let user = url
-                    .user()
-                    .ok_or_else(|| wrong("user", "is missing: the user's key belongs there", ""))?;
+                let user = url.required_user("the user's key")?;
                 (user, url.take_host("the application's token")?, url.rest())
             }
             UrlDialect::Shoutrrr => {
                 url.user();
-                let token = url.password().ok_or_else(|| {
-                    wrong("password", "is missing: the application's token belongs there", "")
-                })?;
+                let token = url.required_password("the application's token")?;
                 (url.take_host("the user's key")?, token, url.list(&["devices"]))
             }
         };

@@ -120,9 +120,7 @@ impl Provider for SplunkOnCall {
         };
         let route = match url.option(&["routing_key", "route"]) {
             Some(route) => route,
-            None => {
-                url.user().ok_or_else(|| wrong("user", "is missing: the routing key belongs there", ""))?
-            }
+            None => url.required_user("the routing key")?,
         };
         let severity = url.option(&["action"]).map(|action| action.to_ascii_lowercase());
         let severity = match severity.as_deref() {

@@ -233,7 +233,7 @@ fn shoutrrr(url: &mut ServiceUrl) -> Result<String, UrlProblem> {
             Some((problem, hint)) => Err(wrong("?host", problem, hint)),
         };
     }
-    let group = url.user().ok_or_else(|| wrong("user", "is missing: the group's id belongs there", ""))?;
+    let group = url.required_user("the group's id")?;
     let tenant = url.take_host("the tenant's id")?;
     let (alternate, owner) = (url.entry("the alternate id")?, url.entry("the group owner's id")?);
     let extra = url.entry("the extra id")?;

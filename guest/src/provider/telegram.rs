@@ -129,9 +129,7 @@ impl Provider for Telegram {
             }
             UrlDialect::Shoutrrr => {
                 url.take_host("the word `telegram`")?;
-                let number = url
-                    .user()
-                    .ok_or_else(|| wrong("user", "is missing: the bot's token belongs there", ""))?;
+                let number = url.required_user("the bot's token")?;
                 let secret = url
                     .password()
                     .ok_or_else(|| wrong("password", "is missing: a token has a `:` in it", ""))?;

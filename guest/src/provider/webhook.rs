@@ -66,7 +66,8 @@ settings! {
         /// failure), `$id`, `$tags` (a list in JSON), `$link` and `$key` (of the alert that is opened or closed)
         /// are filled in. In JSON they are values of their own or text inside quotes, as in
         /// `{"text": "Alert: $title", "body": $message}`; in a form they are encoded, in XML they are text or
-        /// stand in an attribute's quotes. A payload is not kept as a secret: `headers` are.
+        /// stand in an attribute's quotes. A payload is not kept as a secret: `headers` are. One
+        /// with `{{` or `{%` in it is a template.
         payload: Option<String>,
         /// POST (unless this says otherwise), PUT, PATCH or GET, which sends a form in the URL.
         method: Option<String>,

@@ -198,7 +198,7 @@ fn one_line(title: &str) -> String {
 }
 
 fn apprise(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
-    let bot = url.user().ok_or_else(|| wrong("user", "is missing: the bot's name belongs there", ""))?;
+    let bot = url.required_user("the bot's name")?;
     let bot = bot.strip_suffix("-bot").unwrap_or(&bot).to_owned();
     let organisation = url.take_host("the organisation")?;
     let host = match organisation.contains('.') {
@@ -242,9 +242,8 @@ fn apprise(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> 
 }
 
 fn shoutrrr(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
-    let user = url.user().ok_or_else(|| wrong("user", "is missing: the bot's address belongs there", ""))?;
-    let key =
-        url.password().ok_or_else(|| wrong("password", "is missing: the bot's API key belongs there", ""))?;
+    let user = url.required_user("the bot's address")?;
+    let key = url.required_password("the bot's API key")?;
     let channel = url.option(&["stream"]).filter(|channel| !channel.is_empty());
     let channel = channel.ok_or_else(|| wrong("?stream", "is missing: a channel belongs there", ""))?;
     let topic = url.option(&["topic", "title"]).map(|topic| TOPIC.cut(&topic));

@@ -9,7 +9,8 @@ use super::template::{NAMES, Name, Part, split};
 use super::xml;
 use crate::color::Color;
 use crate::diagnostic::nearest;
-use crate::notification::{Format, Level, Notification};
+use crate::notification::{Body, Format, Level, Notification};
+use crate::template::Template;
 
 /// What the payload is, before its placeholders are filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) struct Payload {
     syntax: Syntax,
     is_color_number: bool,
     parts: Vec<Part>,
+    /// In place of the parts, where the text is one.
+    template: Option<Template>,
 }
 
 impl Payload {
@@ -47,9 +50,36 @@ impl Payload {
             other => (other, text),
         };
         let (parts, unknown) = split(text);
-        let payload = Self { syntax, is_color_number, parts };
+        if Template::is_meant(text) {
+            return Self::of_template(text, syntax, is_color_number, &parts);
+        }
+        let payload = Self { syntax, is_color_number, parts, template: None };
         if matches!(syntax, Syntax::Json | Syntax::JsonForm) {
             payload.check(text, &unknown)?;
+        }
+        Ok(payload)
+    }
+
+    fn of_template(
+        text: &str,
+        syntax: Syntax,
+        is_color_number: bool,
+        parts: &[Part],
+    ) -> Result<Self, (String, String)> {
+        if parts.iter().any(|part| matches!(part, Part::Placeholder { .. })) {
+            let problem = "both a template's `{{ … }}` and placeholders such as `$title` are in it";
+            return Err((problem.to_owned(), "write `{{ title }}` in the place of `$title`".to_owned()));
+        }
+        let template = Template::read(text)?;
+        let payload = Self { syntax, is_color_number, parts: Vec::new(), template: Some(template) };
+        let sample = crate::template::sample(Body::Text("a \"b\"\\\n".to_owned()));
+        let hint = "write values as `{{ title | tojson }}`, without quotes around them";
+        let written =
+            payload.write(&sample, Format::Markdown).map_err(|problem| (problem, hint.to_owned()))?;
+        if syntax == Syntax::Json
+            && let Err(error) = serde_json::from_str::<Value>(&written)
+        {
+            return Err((format!("what it writes is no JSON: {error}"), hint.to_owned()));
         }
         Ok(payload)
     }
@@ -58,9 +88,12 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// None that [`Payload::read`] lets pass.
+    /// What goes wrong in a template with this notification; else none that [`Payload::read`] lets pass.
     pub(super) fn write(&self, notification: &Notification, format: Format) -> Result<String, String> {
-        let mut written = String::new();
+        let mut written = match &self.template {
+            Some(template) => template.write(notification, format).map_err(|problem| problem.to_string())?,
+            None => String::new(),
+        };
         for part in &self.parts {
             match part {
                 Part::Literal(text) => written.push_str(text),
@@ -169,7 +202,7 @@ fn word(level: Level) -> &'static str {
 
 fn hint(unknown: &[&str]) -> String {
     let near = |name: &&str| {
-        let near = nearest(name, NAMES.map(|(known, _)| known))?;
+        let near = nearest(name, &NAMES.map(|(known, _)| known))?;
         Some(format!("`${name}` is no placeholder; did you mean `${near}`?"))
     };
     let rule = "a placeholder is a value of its own, as in {\"text\": $message}, or text inside quotes, as in \

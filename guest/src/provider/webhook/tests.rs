@@ -9,6 +9,7 @@ use crate::notification::Level;
 use crate::notification::tests::{fields, items, notification};
 use crate::provider::tests::{OCCASION, body, header, notifications, open, problems, request};
 use crate::request::Escape;
+use crate::template::Template;
 
 fn with(more: &Value) -> Value {
     let mut settings = json!({ "url": { "$secret": "w/url" } });
@@ -187,10 +188,31 @@ proptest! {
 
     #[test]
     fn the_same_notification_is_the_same_request(notification in notifications(), payload in ".+") {
+        prop_assume!(!Template::is_meant(&payload));
         for settings in [json!({ "template": "discord" }), json!({ "payload": payload, "mime_type": "text/plain" })] {
             let target = open::<Webhook>(with(&settings));
             let format = || Provider::format(&target, &notification, &OCCASION);
             prop_assert_eq!(format(), format());
         }
+    }
+}
+
+#[test]
+fn a_payload_with_braces_is_a_template() {
+    let with = |payload: &str| with(&json!({ "payload": payload }));
+    let target = open::<Webhook>(with(
+        r#"{"text": {{ title | tojson }}{% if level > "warn" %}, "page": true{% endif %}}"#,
+    ));
+    assert_eq!(body(&request(&target, &down())), r#"{"text": "web is \"down\""}"#);
+    for (payload, what) in [
+        ("{\"text\": {{ titel }}}", "undefined"),
+        ("{\"text\": \"{{ message }}\"}", "what it writes is no JSON"),
+        ("{\"text\": {{ title | tojson }}, \"x\": \"$message\"}", "both a template's"),
+    ] {
+        let found = problems::<Webhook>(with(payload));
+        assert!(
+            found.len() == 1 && found[0].starts_with("/payload: ") && found[0].contains(what),
+            "{found:?}"
+        );
     }
 }

@@ -199,12 +199,13 @@ impl<T: Setting> Setting for PerLevel<T> {
     }
 
     fn read(value: &Value) -> Option<Self> {
-        let mut values = by_level(value)?.into_iter();
-        let mut read = || match values.next().flatten() {
-            None => Some(None),
-            Some(value) => T::read(value).map(Some),
-        };
-        Some(Self([read()?, read()?, read()?, read()?, read()?, read()?]))
+        let mut fits = true;
+        let read = by_level(value)?.map(|value| {
+            let read = value.map(T::read)?;
+            fits &= read.is_some();
+            read
+        });
+        fits.then_some(Self(read))
     }
 }
 

@@ -13,8 +13,6 @@
 //! The Alertmanager answers 200 without a body, 400 to an alert that is wrong and to a list that it cannot read. It
 //! has no authentication but by its web configuration or a proxy.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use crate::authorization;
@@ -28,7 +26,7 @@ use crate::payload::object;
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::service_url::{ServiceUrl, UrlProblem, Urls, wrong};
-use crate::settings::declare::settings;
+use crate::settings::declare::{Named, settings};
 use crate::settings::{BaseUrl, Secret};
 use crate::timestamp::rfc_3339;
 
@@ -51,7 +49,7 @@ settings! {
         #[length(1, 255)]
         severity: String = "warning".to_owned(),
         /// More labels: a name of letters, digits and `_`, and its value.
-        labels: BTreeMap<String, String>,
+        labels: Named<String>,
         /// How long an alert lasts that nothing resolves: as long as the Alertmanager says, unless this is set.
         lasts: Option<DurationMs>,
     }
@@ -94,7 +92,7 @@ impl Provider for Alertmanager {
 
     fn check(settings: Settings, _: Overflow, at: &Pointer, problems: &mut Diagnostics) -> Option<Self> {
         let before = problems.len();
-        for (name, value) in &settings.labels {
+        for (name, value) in settings.labels.iter() {
             let at = at.at("labels").at(name);
             let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
             if OWN.contains(&name.as_str()) {

@@ -13,8 +13,6 @@
 //! service that it does not have. It has no idempotency key; a persistent notification is there once however often
 //! it comes, a notifier's is not.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use crate::braces::broken;
@@ -28,7 +26,7 @@ use crate::payload::Object;
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::service_url::{ServiceUrl, UrlProblem, Urls, settings, wrong};
-use crate::settings::declare::settings;
+use crate::settings::declare::{Named, settings};
 use crate::settings::{BaseUrl, Secret};
 
 settings! {
@@ -44,7 +42,7 @@ settings! {
         /// Who gets it, where the service knows several; for `notify.send_message` the ids of entities.
         target: Vec<String>,
         /// More for the service, by name, such as `channel` for the app on a phone.
-        data: BTreeMap<String, String>,
+        data: Named<String>,
         /// A name for the persistent notification, so that there is never more than one; what is resolved takes its
         /// place too, and is not dismissed.
         id: Option<String>,
@@ -206,7 +204,7 @@ impl Provider for HomeAssistant {
             .with("message", broken(&text.write(&PLAIN)))
             .with_text("title", &title)
             .with(place, receivers)
-            .with("data", if data.is_empty() { Value::Null } else { json!(data) });
+            .with("data", if data.is_empty() { Value::Null } else { data.into() });
         Ok(vec![message.into(self.call(domain, name))])
     }
 

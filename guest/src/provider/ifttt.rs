@@ -7,8 +7,6 @@
 //! IFTTT answers 200 with `Congratulations!` also to an event that no applet waits for, and 401 to a key that is
 //! wrong. It has no idempotency key.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -20,7 +18,7 @@ use crate::payload::each;
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request, Segment};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings, wrong};
-use crate::settings::declare::{Within, settings};
+use crate::settings::declare::{Named, Within, settings};
 use crate::settings::{Secret, path_segment};
 
 settings! {
@@ -38,7 +36,7 @@ settings! {
         /// In which the level's name is: the third, unless this says otherwise; 0 for in none.
         level: Within<0, 3> = Within(3),
         /// Values that are always the same, under their names: `value1`, `value2` or `value3`.
-        values: BTreeMap<String, String>,
+        values: Named<String>,
     }
 }
 
@@ -148,7 +146,7 @@ impl Provider for Ifttt {
                 ("title", title.clone()),
                 ("text", text.clone()),
                 ("level", level.clone()),
-                ("values", if values.is_empty() { Value::Null } else { json!(values) }),
+                ("values", if values.is_empty() { Value::Null } else { Value::from(&values) }),
             ])
         };
         Ok(each(events, &target))
@@ -181,12 +179,12 @@ impl Provider for Ifttt {
 }
 
 /// Where title, text and level are, and values that are always the same.
-type Values = ([Value; 3], BTreeMap<String, String>);
+type Values = ([Value; 3], Named<String>);
 
 /// Of Apprise: `+value3=…` sets a value, in the place of what it had, and `-value3=` leaves it out.
 fn apprise_values(url: &mut ServiceUrl) -> Result<Values, UrlProblem> {
     let mut places = [Value::Null, Value::Null, Value::Null];
-    let mut values = BTreeMap::new();
+    let mut values = Named::default();
     let (set, left_out) = (url.prefixed("+"), url.prefixed("-"));
     let set = set.into_iter().map(|(name, value)| ("+", name, Some(value)));
     for (sign, name, value) in set.chain(left_out.into_iter().map(|(name, _)| ("-", name, None))) {
@@ -209,7 +207,7 @@ fn apprise_values(url: &mut ServiceUrl) -> Result<Values, UrlProblem> {
         match value {
             Some(value) => values.insert(name, value),
             None => values.remove(&name),
-        };
+        }
     }
     Ok((places, values))
 }
@@ -225,7 +223,7 @@ fn shoutrrr_values(url: &mut ServiceUrl) -> Result<Values, UrlProblem> {
     if text == title {
         return Err(wrong("?titlevalue", "is the value that has the text", "write another, or 0"));
     }
-    let mut values = BTreeMap::new();
+    let mut values = Named::default();
     for n in 1..=3 {
         let name = format!("value{n}");
         // What the notification says takes the place of what the URL says.

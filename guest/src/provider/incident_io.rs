@@ -11,8 +11,6 @@
 //! incident.io answers 202 and `"status": "success"`, 401 to a token and 404 to a source that it does not know, 422 to
 //! an event that is wrong and 429 to too many; how long to wait is not documented.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
@@ -27,7 +25,7 @@ use crate::provider::{Occasion, Provider};
 use crate::request::Request;
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
 use crate::settings::Secret;
-use crate::settings::declare::settings;
+use crate::settings::declare::{Named, settings};
 
 settings! {
     /// What a target's own settings are.
@@ -40,7 +38,7 @@ settings! {
         /// How running text is read: as markdown, unless this says plain.
         format: Format = Format::Markdown,
         /// What every alert has in its metadata, beside `level` and `tags`.
-        metadata: BTreeMap<String, String>,
+        metadata: Named<String>,
     }
 }
 

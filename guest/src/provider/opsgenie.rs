@@ -14,8 +14,6 @@
 //! Opsgenie answers 202 before it has looked at an alert: what it finds wrong later, nobody is told. It answers 422
 //! to what it cannot read, and 429 to too much; how long to wait is not documented.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
@@ -27,7 +25,7 @@ use crate::payload::{Object, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Escape, Request, Segment};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
-use crate::settings::declare::{choices, settings};
+use crate::settings::declare::{Named, choices, settings};
 use crate::settings::{BaseUrl, PerLevel, Secret, path_segment};
 
 settings! {
@@ -50,7 +48,7 @@ settings! {
         /// Names of actions that an alert offers.
         actions: Vec<String>,
         /// Properties of every alert.
-        details: BTreeMap<String, String>,
+        details: Named<String>,
         /// What alerts are about, such as a host's name.
         #[length(1, 512)]
         entity: Option<String>,
@@ -225,7 +223,7 @@ impl Provider for Opsgenie {
             .with("visibleTo", (!self.visible_to.is_empty()).then(|| self.visible_to.clone()))
             .with("tags", some(&self.tags(notification)))
             .with("actions", some(actions))
-            .with("details", (!details.is_empty()).then(|| json!(details)))
+            .with("details", if details.is_empty() { Value::Null } else { details.into() })
             .with("entity", entity.clone())
             .with("priority", priority);
         Ok(vec![alert.into(post(""))])

@@ -4,8 +4,6 @@
 //! of GoDoxy's `webhook`, with more ways to say who sends. A `GET` puts a form into the URL's query and has
 //! no body; it has one with JSON, XML and text, as any other method has.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use crate::authorization;
@@ -17,7 +15,7 @@ use crate::outcome::{Class, Reply};
 use crate::provider::{Occasion, Provider, discord};
 use crate::request::{Request, Segment};
 use crate::service_url::{ServiceUrl, UrlProblem, Urls};
-use crate::settings::declare::{choices, settings};
+use crate::settings::declare::{Named, choices, settings};
 use crate::settings::{Secret, SecretUrl};
 use payload::{Payload, Syntax};
 use sign::Signer;
@@ -46,7 +44,7 @@ settings! {
         /// The user's password.
         password: Option<Secret>,
         /// Headers by name. Every value is kept as a secret. A Content-Type goes over that of `mime_type`.
-        headers: BTreeMap<String, Secret>,
+        headers: Named<Secret>,
         /// Signs each request as Standard Webhooks 1.0.0 describes it: `webhook-id` is the notification's id,
         /// `webhook-timestamp` the time of the attempt. It takes `secrets`, `private_keys`, or both.
         sign: Option<sign::Settings>,

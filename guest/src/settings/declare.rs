@@ -3,8 +3,6 @@
 //! [`settings!`] and [`choices!`] write a table for each type; what goes over the tables is compiled once for
 //! all of them. With derived code for each of the providers, the component would be half as large again.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 /// A kind of value that a setting can have.
@@ -155,6 +153,58 @@ macro_rules! choices {
 
 pub(crate) use {choices, settings};
 
+/// Values by their names, which a configuration chooses; sorted by name. There are few, so that a list does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named<T>(Vec<(String, T)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Named<T> {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &T)> {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+
+    /// The names.
+    pub fn keys(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().map(|(name, _)| name)
+    }
+
+    /// The value of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&T> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value)
+    }
+
+    /// Sets the value of a name.
+    pub fn insert(&mut self, name: String, value: T) {
+        self.remove(&name);
+        let at = self.0.iter().take_while(|(other, _)| *other < name).count();
+        self.0.insert(at, (name, value));
+    }
+
+    /// Takes a name out.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(other, _)| other != name);
+    }
+}
+
+impl From<&Named<String>> for Value {
+    fn from(all: &Named<String>) -> Self {
+        Self::Object(all.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect())
+    }
+}
+
 /// A whole number in a range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Within<const LEAST: i64, const MOST: i64>(pub i64);
@@ -231,7 +281,7 @@ impl<T: Setting> Setting for Vec<T> {
     }
 }
 
-impl<T: Setting> Setting for BTreeMap<String, T> {
+impl<T: Setting> Setting for Named<T> {
     const IS_OPTIONAL: bool = true;
 
     fn schema() -> Value {
@@ -239,12 +289,15 @@ impl<T: Setting> Setting for BTreeMap<String, T> {
     }
 
     fn read(value: &Value) -> Option<Self> {
-        let member = |(name, value): (&String, &Value)| Some((name.clone(), T::read(value)?));
-        value.as_object()?.iter().map(member).collect()
+        let mut all = Self::default();
+        for (name, value) in value.as_object()? {
+            all.insert(name.clone(), T::read(value)?);
+        }
+        Some(all)
     }
 
     fn absent() -> Option<Self> {
-        Some(Self::new())
+        Some(Self::default())
     }
 }
 

@@ -1,10 +1,9 @@
 //! The headers that people add to a webhook's request.
 
-use std::collections::BTreeMap;
-
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::request::{Escape, Segment};
 use crate::settings::Secret;
+use crate::settings::declare::Named;
 
 /// Headers that say how a message is framed and routed: the HTTP client's business (RFC 9110, sections 7.2,
 /// 7.6.1 and 8.6).
@@ -22,7 +21,7 @@ const FRAMING: [&str; 9] = [
 
 /// The headers as they are sent, Authorization first. `at` is where the settings for them stand.
 pub(super) fn read(
-    settings: &BTreeMap<String, Secret>,
+    settings: &Named<Secret>,
     authorization: Option<Vec<Segment>>,
     at: &Pointer,
     problems: &mut Diagnostics,
@@ -30,7 +29,7 @@ pub(super) fn read(
     let has_authorization = authorization.is_some();
     let mut headers: Vec<(String, Vec<Segment>)> =
         authorization.map(|value| ("authorization".to_owned(), value)).into_iter().collect();
-    for (name, value) in settings {
+    for (name, value) in settings.iter() {
         let at = at.at(name);
         if !is_name(name) {
             problems.key(&at, format!("`{name}` is no name of a header"), "write letters, digits and `-`");

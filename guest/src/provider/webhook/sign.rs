@@ -3,15 +3,13 @@
 //! Decides what is signed, with which keys, and in which headers that stands. The host has the keys and
 //! computes the signatures, over the body that it sends.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::provider::Occasion;
 use crate::request::{Atom, Ed25519, Hmac, KeyForm, Segment};
 use crate::settings::Secret;
-use crate::settings::declare::{Setting, settings};
+use crate::settings::declare::{Named, Setting, settings};
 
 /// The headers of a signed request, in the order in which they are sent.
 const HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
@@ -37,7 +35,7 @@ impl Signer {
     /// Reads the settings, which stand in `sign` below `at`, beside `headers` of the user's own.
     pub(super) fn check(
         settings: Settings,
-        headers: &BTreeMap<String, Secret>,
+        headers: &Named<Secret>,
         at: &Pointer,
         problems: &mut Diagnostics,
     ) -> Self {

@@ -22,14 +22,14 @@ pub fn nuncio() -> Command {
     command
 }
 
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Ran {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.out, self.err))
     }
 }
@@ -44,7 +44,7 @@ impl From<Output> for Ran {
     }
 }
 
-async fn run(arguments: &[&str], input: &str) -> Ran {
+pub async fn run(arguments: &[&str], input: &str) -> Ran {
     let mut child = nuncio()
         .args(arguments)
         .stdin(Stdio::piped())
@@ -151,7 +151,7 @@ async fn wrong_use_exits_with_2_and_says_what_to_do() {
         ),
         (&["send", "--component", &config, "-c", &config, "x"], "nuncio:dispatch/notifier"),
         (&["serve", "-c", &config, "--listen", "0.0.0.0:0"], "set `server.tokens`"),
-        (&["providers", "carrier-pigeon"], "known are: discord, gotify, "),
+        (&["providers", "carrier-pigeon"], "known are: alertmanager, apprise, "),
         (&["sned"], "send"),
     ] {
         let ran = run(arguments, "").await;

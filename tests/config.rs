@@ -23,7 +23,10 @@ const WRONG: &[Wrong] = &[
     ("", &[(0, 0, "no target", "targets:")]),
     ("targets: []\n", &[(1, 1, "no target", "targets:")]),
     ("targets:\n  - name: a\n\tprovider: ntfy\n", &[(3, 1, "tab", "spaces")]),
-    ("- a\n- b\n", &[(1, 1, "mapping", "")]),
+    (
+        "- a\n- b\n",
+        &[(1, 3, "a target must be a mapping", "name"), (2, 3, "a target must be a mapping", "name")],
+    ),
     (
         "targts:\n  - {name: a, provider: ntfy, url: \"https://x\", topic: t}\n",
         &[(1, 1, "unknown key `targts`", "`targets`")],
@@ -34,7 +37,7 @@ const WRONG: &[Wrong] = &[
     ),
     (
         "targets:\n  - name: a\n    url: https://x\n",
-        &[(2, 5, "`provider` is missing", "one of: discord, gotify, ")],
+        &[(2, 5, "`provider` is missing", "one of: alertmanager, apprise, ")],
     ),
     (
         "targets:\n  - name: a\n    provider: ntfy\n    url: https://x\n    tpoic: t\n",

@@ -447,3 +447,33 @@ async fn a_signature_bears_the_time_of_its_attempt_by_a_clock_that_was_set_meanw
     let timestamp = receiver.next().await.header("webhook-timestamp").unwrap().to_owned();
     assert_eq!(timestamp, (right / 1_000).to_string());
 }
+
+/// Telegram refuses HTML that it cannot read: the text goes out once more, without markup, whatever the limits.
+#[tokio::test]
+async fn a_message_that_is_refused_for_its_markup_is_sent_once_more_as_plain_text() {
+    let refusal = r#"{"ok":false,"error_code":400,"description":"Bad Request: can't parse entities: x"}"#;
+    let receiver = Receiver::start([
+        reply(400).body(refusal),
+        reply(200).body(r#"{"ok":true}"#),
+        reply(400).body(refusal),
+    ]);
+    let yaml = format!(
+        "targets:\n  - {{ name: chat, provider: telegram, url: \"{}\", token: canary, chat: 1 }}\n",
+        receiver.url("/")
+    );
+    let stage = Stage::start(&yaml);
+    let debug = || Notification::new(Level::Debug, "t").text("**b**");
+    let first = stage.hand_in(debug()).await;
+    stage.drive().await;
+    let sent = |n: usize| receiver.seen().requests[n].json();
+    assert_eq!(
+        (sent(0)["parse_mode"].clone(), sent(1)["parse_mode"].clone()),
+        ("HTML".into(), serde_json::Value::Null)
+    );
+    assert_eq!(sent(1)["text"], "t\n\n**b**");
+    let delivery = |receipt: nuncio::Receipt| async move {
+        stage.nuncio.find(&receipt.id).await.unwrap().unwrap().deliveries.remove(0).progress
+    };
+    let progress = delivery(first).await;
+    assert_eq!((progress.state, progress.attempts, progress.plain), (State::Delivered, 2, true));
+}

@@ -10,6 +10,8 @@
 //! - `godoxy`: a GoDoxy configuration as it is, against receivers that check everything.
 //! - `config`: configurations that are wrong, each with the line and the hint.
 //! - `brain`: a brain that misbehaves in every way, and bytes that are no brain.
+//! - `check`: `nuncio check`, and the schema for editors.
+//! - `urls`: notification URLs of Apprise and shoutrrr.
 //! - `canary`: secrets of every source in every place, and nobody who has one that should not.
 //! - `memories`: a brain whose memory a test can read.
 //! - `egress`: the HTTP client against receivers that misbehave.
@@ -35,6 +37,7 @@ mod agreement;
 mod authority;
 mod brain;
 mod canary;
+mod check;
 mod command_line;
 mod config;
 mod crash;
@@ -57,3 +60,4 @@ mod secrets;
 mod simulate;
 mod stage;
 mod tls;
+mod urls;

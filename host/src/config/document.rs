@@ -259,7 +259,6 @@ four: {\"<<\": 1}
     fn what_leaves_no_tree_is_refused_where_it_stands() {
         for (text, problem, place) in [
             ("a: 1\n---\nb: 2\n", "second document", "---"),
-            ("- a\n- b\n", "must be a mapping", "- a"),
             ("text", "must be a mapping", "text"),
             ("t: {{ name }}\n", "key cannot be", "{"),
             ("a: &x [1, *x]\n", "inside of what it refers to", "*x"),
@@ -268,6 +267,12 @@ four: {\"<<\": 1}
             let (found, at) = refused(text);
             assert!(found.contains(problem) && at.starts_with(place), "{text:?}: {found} at {at:?}");
         }
+    }
+
+    #[test]
+    fn a_list_is_one_of_targets() {
+        let root = Document::parse("- a\n- b\n").unwrap().root;
+        assert_eq!(root.to_json(), serde_json::json!({ "targets": ["a", "b"] }));
     }
 
     #[test]

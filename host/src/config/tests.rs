@@ -418,8 +418,8 @@ targets:
     assert_eq!(
         warnings,
         [
-            "f.yml: line 2: ?x: there is no such setting here",
-            "f.yml: line 4: ?x: there is no such setting here",
+            "nuncio.yaml: line 2: ?x: there is no such setting here",
+            "nuncio.yaml: line 4: ?x: there is no such setting here",
         ]
     );
 }

@@ -78,7 +78,7 @@ impl Reader for SqliteReader {
             // One transaction, so that both see the same.
             let whole = connection.unchecked_transaction()?;
             let sql = format!("SELECT {}, seq FROM notification WHERE id = ?1", rows::NOTIFICATION);
-            let read = |row: &rusqlite::Row<'_>| Ok((rows::notification(row)?, row.get::<_, i64>(10)?));
+            let read = |row: &rusqlite::Row<'_>| Ok((rows::notification(row)?, row.get::<_, i64>(12)?));
             let found = whole.prepare_cached(&sql)?.query_row([id], read).optional()?;
             let Some(((notification, idempotency_key), number)) = found else { return Ok(None) };
             let sql = format!("SELECT {} FROM delivery WHERE notification = ?1 ORDER BY n", rows::DELIVERY);

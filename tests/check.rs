@@ -84,7 +84,7 @@ async fn a_live_check_tries_every_target_whatever_its_filter_and_reports() {
 /// The targets of an example in YAML.
 fn examples(example: &Value) -> Vec<Value> {
     let text = format!("targets:\n{}", example.as_str().expect("text"));
-    let document = nuncio::config::document::Document::parse(&text).ok().expect("it is YAML");
+    let Ok(document) = nuncio::config::document::Document::parse(&text) else { panic!("no YAML: {text}") };
     document.root.to_json()["targets"].as_array().expect("a list").clone()
 }
 

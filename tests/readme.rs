@@ -63,8 +63,8 @@ fn the_generated_parts_are_what_the_program_prints() {
                 text("auth"),
                 limits.join(", "),
                 text("dialect"),
-                code("apprise"),
-                code("shoutrrr")
+                code("apprise_form"),
+                code("shoutrrr_form")
             )
         })
         .collect();

@@ -97,6 +97,26 @@ impl Class {
     }
 }
 
+impl UrlDialect {
+    /// Both dialects.
+    pub const ALL: [Self; 2] = [Self::Apprise, Self::Shoutrrr];
+
+    /// The dialect's name, as configurations and the command line write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Apprise => "apprise",
+            Self::Shoutrrr => "shoutrrr",
+        }
+    }
+
+    /// The dialect of a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+}
+
 #[cfg(test)]
 impl Provider {
     /// A provider of a test's own.

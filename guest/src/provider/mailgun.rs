@@ -1,7 +1,7 @@
 //! Mailgun, mail: <https://documentation.mailgun.com/docs/mailgun/api-reference/send/mailgun/messages>.
 //!
 //! A message has at most 25 MB (<https://documentation.mailgun.com/docs/mailgun/user-manual/sending-messages>);
-//! here its two texts have far less ([`crate::mail`]). 1000 recipients are documented for batches and are held
+//! here its two texts have far less (`mail`). 1000 recipients are documented for batches and are held
 //! for all here; a limit of the subject is not documented. All recipients are in one mail and see each other, but
 //! for those in `bcc`. Options have 16 kB in all, of which only Reply-To is used.
 //!

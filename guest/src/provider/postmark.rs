@@ -1,7 +1,7 @@
 //! Postmark, mail: <https://postmarkapp.com/developer/api/email-api#send-a-single-email>.
 //!
 //! A mail has at most 50 recipients in all and 10 MB (<https://postmarkapp.com/developer>); here its two texts
-//! have far less ([`crate::mail`]). A limit of the subject was not found. All recipients are in one mail and see
+//! have far less (`mail`). A limit of the subject was not found. All recipients are in one mail and see
 //! each other, but for those in `bcc`.
 //!
 //! Postmark answers 200 and `"ErrorCode": 0` when it has taken a mail, and 422 with another code to what is wrong

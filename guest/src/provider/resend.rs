@@ -2,7 +2,7 @@
 //!
 //! `to` has at most 50 recipients, which are held for all of them here, because it is not documented how many
 //! `cc` and `bcc` have; a limit of the subject is not documented. A mail has 40 MB; here its two texts have far
-//! less ([`crate::mail`]). All recipients are in one mail and see each other, but for those in `bcc`.
+//! less (`mail`). All recipients are in one mail and see each other, but for those in `bcc`.
 //!
 //! Resend answers 200 and an id. The notification's id is the header Idempotency-Key, at most 256 characters: for
 //! 24 hours, a request that comes twice is one mail

@@ -2,7 +2,7 @@
 //!
 //! A mail has at most 1000 recipients in all, each of them once
 //! (<https://www.twilio.com/docs/sendgrid/api-reference/mail-send/errors>), and 30 MB; here its two texts have
-//! far less ([`crate::mail`]). A subject must not be empty; a limit of its length is not documented. All
+//! far less (`mail`). A subject must not be empty; a limit of its length is not documented. All
 //! recipients are in one mail and see each other, but for those in `bcc`.
 //!
 //! SendGrid answers 202 with an empty body when it has taken a mail; 200 is for mail that it checks and does not

@@ -1,6 +1,6 @@
 //! Settings declared once: a `struct` with doc comments, from which its JSON Schema and its reading follow.
 //!
-//! [`settings!`] and [`choices!`] write a table for each type; what goes over the tables is compiled once for
+//! `settings!` and `choices!` write a table for each type; what goes over the tables is compiled once for
 //! all of them. With derived code for each of the providers, the component would be half as large again.
 
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
 //! `nuncio check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ pub(super) async fn run(arguments: Arguments, component: &Component) -> Result<E
     Ok(if arrived { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn read_sample(path: &PathBuf, brain: &Brain) -> Result<Notification, Failure> {
+fn read_sample(path: &Path, brain: &Brain) -> Result<Notification, Failure> {
     let bytes = super::read_file(path, LARGEST_NOTIFICATION as u64 * 2)?;
     let name = path.display();
     let text = String::from_utf8(bytes).map_err(|_| Failure::Usage(format!("{name} is not UTF-8")))?;

@@ -168,7 +168,7 @@ fn to_json(provider: &Provider) -> Value {
         "name": provider.name, "summary": provider.summary, "origins": provider.origins,
         "auth": provider.auth, "dialect": provider.dialect, "overflow": provider.overflow,
         "limits": provider.limits.iter().map(|limit| json!({ "name": limit.name, "most": limit.most })).collect::<Vec<_>>(),
-        "apprise": provider.apprise_form, "shoutrrr": provider.shoutrrr_form,
+        "apprise_form": provider.apprise_form, "shoutrrr_form": provider.shoutrrr_form,
         "example": provider.example, "schema": schema,
     })
 }

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use nuncio::contract::Provider;
+use nuncio::contract::{Provider, UrlDialect};
 use serde_json::{Map, Value, json};
 
 use super::{Component, Failure};
@@ -73,7 +73,7 @@ fn url() -> Value {
             "type": "object",
             "required": ["url"],
             "not": { "required": ["provider"] },
-            "properties": { "url": form, "dialect": { "description": "Whose it is.", "enum": ["apprise", "shoutrrr"] } },
+            "properties": { "url": form, "dialect": { "description": "Whose it is.", "enum": UrlDialect::ALL.map(UrlDialect::name) } },
         },
     ] })
 }

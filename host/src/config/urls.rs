@@ -78,23 +78,20 @@ impl<'n> Given<'n> {
         findings.hide(self.url.span.clone());
         if url.secret {
             let hint =
-                "only some parts of it would be kept; `nuncio import` shows how to write it with `provider`";
+                "only some parts of it would be kept; write the provider and its settings in its place";
             findings.refuse(self.url, at, "`${secret:…}` cannot be a part of a notification URL", hint);
             return None;
         }
         let dialect = match self.dialect.and_then(Node::scalar).map(|scalar| scalar.text.as_str()) {
             None => None,
-            Some("apprise") => Some(UrlDialect::Apprise),
-            Some("shoutrrr") => Some(UrlDialect::Shoutrrr),
-            Some(_) => {
-                let node = self.dialect?;
-                findings.refuse(
-                    node,
-                    at,
-                    "this is no dialect of notification URLs",
-                    "write apprise or shoutrrr",
-                );
-                return None;
+            Some(name) => {
+                let known = UrlDialect::parse(name);
+                if known.is_none() {
+                    let hint = format!("write {}", UrlDialect::ALL.map(UrlDialect::name).join(" or "));
+                    findings.refuse(self.dialect?, at, "this is no dialect of notification URLs", hint);
+                    return None;
+                }
+                known
             }
         };
         match read(&url.text, dialect) {

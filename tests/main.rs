@@ -11,6 +11,7 @@
 //! - `config`: configurations that are wrong, each with the line and the hint.
 //! - `brain`: a brain that misbehaves in every way, and bytes that are no brain.
 //! - `check`: `nuncio check`, and the schema for editors.
+//! - `import`: configurations of other programs.
 //! - `urls`: notification URLs of Apprise and shoutrrr.
 //! - `canary`: secrets of every source in every place, and nobody who has one that should not.
 //! - `memories`: a brain whose memory a test can read.
@@ -48,6 +49,7 @@ mod egress;
 mod godoxy;
 mod golden;
 mod hostile;
+mod import;
 mod ingest;
 mod memories;
 mod proxy;

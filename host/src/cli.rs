@@ -26,6 +26,7 @@ mod component;
 mod dead;
 mod demo;
 mod explain;
+mod import;
 mod message;
 mod providers;
 mod queue;
@@ -86,6 +87,10 @@ enum Command {
     Check(check::Arguments),
     /// Show where a notification would go, why, and the exact requests
     Explain(explain::Arguments),
+    /// Turn configurations of Apprise and GoDoxy, and notification URLs, into a configuration
+    ///
+    /// Prints YAML, and says on standard error what it could not carry over. Where anything is wrong, nothing is printed.
+    Import(import::Arguments),
     /// List the providers, or show one's settings and an example
     Providers(providers::Arguments),
     /// Print the JSON Schema of the configuration, for editors
@@ -140,6 +145,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Targets(arguments) => targets::run(arguments).await,
         Command::Check(arguments) => check::run(arguments, &component).await,
         Command::Explain(arguments) => explain::run(arguments, &component),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Providers(arguments) => providers::run(&arguments, &component),
         Command::Schema => schema::run(&component),
         Command::Component(arguments) => component::run(&arguments, &component),

@@ -11,7 +11,7 @@ use crate::limit::{Limit, Overflow};
 use crate::markup::Text;
 use crate::markup::dialect::{HTML, PLAIN};
 use crate::notification::{Format, Notification};
-use crate::payload::object;
+use crate::payload::{json_length, object};
 use crate::service_url::{ServiceUrl, UrlProblem, settings, wrong};
 
 /// How long a subject is here. Services take more or do not say, and people read less.
@@ -188,7 +188,7 @@ pub(crate) fn contents(notification: &Notification, format: Format, overflow: Ov
     }
     let length = |part: &Text| {
         let texts = [part.write(&PLAIN), part.write(&HTML)];
-        texts.into_iter().map(|text| Value::from(text).to_string().len()).sum::<usize>()
+        texts.into_iter().map(|text| json_length(&text)).sum::<usize>()
     };
     let parts = text.split(CONTENT.most, overflow, &length);
     parts.iter().map(|part| Content { text: part.write(&PLAIN), html: part.write(&HTML) }).collect()

@@ -141,6 +141,17 @@ fn push(segments: &mut Vec<Segment>, text: &str) {
     }
 }
 
+/// How many bytes a text takes in JSON, with its quotation marks
+/// (<https://www.rfc-editor.org/rfc/rfc8259#section-7>): as `serde_json` writes it, without writing it.
+pub(crate) fn json_length(text: &str) -> usize {
+    let length = |byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0x00..0x20 => 6,
+        _ => 1_usize,
+    };
+    text.bytes().map(length).sum::<usize>().saturating_add(2)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -167,5 +178,12 @@ mod tests {
         let key = Segment::Secret { name: "s".into(), escape: Escape::Percent };
         assert_eq!(request.body, ["a+b=c%26d%3D%C3%A9&key=".into(), key, "&e=".into()]);
         assert_eq!(request.headers[0].0, "content-type");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_text_is_as_long_in_json_as_it_is_counted(text in "(\\PC|\\p{Cc}|[\"\\\\/])*") {
+            proptest::prop_assert_eq!(json_length(&text), Value::from(text).to_string().len());
+        }
     }
 }

@@ -213,9 +213,7 @@ impl Escape {
             rest = self.write_first(text, out);
         }
         let has_urls = self.backslashed != Characters::NONE && !is_in_link;
-        let find =
-            |text: &str| ["http://", "https://"].into_iter().filter_map(|scheme| text.find(scheme)).min();
-        while let Some(at) = find(rest).filter(|_| has_urls) {
+        while let Some(at) = Some(rest).filter(|_| has_urls).and_then(find_url) {
             let (before, url) = rest.split_at(at);
             let end = url.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>')).unwrap_or(url.len());
             let (url, after) = url.split_at(end);
@@ -278,6 +276,17 @@ impl Escape {
         }
         out.push_str(rest);
     }
+}
+
+/// Where the first URL begins.
+fn find_url(text: &str) -> Option<usize> {
+    let begins = |(at, _): (usize, _)| {
+        let before = text.get(..at).unwrap_or_default();
+        let scheme = ["https", "http"].into_iter().find(|scheme| before.ends_with(scheme))?;
+        let is_url = text.get(at..).is_some_and(|after| after.starts_with("://"));
+        is_url.then(|| at.saturating_sub(scheme.len()))
+    };
+    text.match_indices(':').find_map(begins)
 }
 
 /// What HTML has entities for.

@@ -7,10 +7,17 @@ use crate::notification::Field;
 /// What is nested deeper is flat. No person writes it, and every level costs every line of a quote.
 const DEEPEST: usize = 16;
 
+/// How many steps a text may have that is read as CommonMark. No person writes more in the 256 KiB that a notification
+/// has, and the time that a call may take is bounded.
+const MOST_STEPS: usize = 20_000;
+
 /// Plain text: without control characters, but for line breaks and tabs.
 pub(super) fn plain(text: &str) -> Vec<Event> {
-    let is_kept = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-    let text: String = text.replace("\r\n", "\n").replace('\r', "\n").chars().filter(is_kept).collect();
+    let is_kept = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    let text: String = match text.chars().all(is_kept) {
+        true => text.to_owned(),
+        false => text.replace("\r\n", "\n").replace('\r', "\n").chars().filter(|c| is_kept(*c)).collect(),
+    };
     if text.is_empty() { Vec::new() } else { vec![Event::Text(text)] }
 }
 
@@ -38,12 +45,16 @@ pub(super) fn field(field: &Field) -> Vec<Event> {
     wrap(Tag::Field, inside)
 }
 
-/// CommonMark, with GitHub's `~~struck~~`. Raw HTML is text, an image is a link with its description.
+/// CommonMark, with GitHub's `~~struck~~`. Raw HTML is text, an image is a link with its description. A text that
+/// takes more than [`MOST_STEPS`] is plain text.
 pub(super) fn text(source: &str) -> Vec<Event> {
     let mut reader =
         Reader { events: Vec::new(), open: Vec::new(), depth: 0, is_in_link: false, numbers: Vec::new() };
     for parsed in Parser::new_ext(source, Options::ENABLE_STRIKETHROUGH) {
         reader.read(parsed);
+        if reader.events.len() > MOST_STEPS {
+            return block(Tag::Paragraph, source);
+        }
     }
     reader.events
 }

@@ -409,3 +409,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn more_marks_than_people_write_are_plain_text() {
+    let marks = |count: usize| Text::of_body(&Body::Text("*a* ".repeat(count)), Format::Markdown);
+    assert!(marks(4_900).write(&PLAIN).starts_with("a a a "));
+    assert!(marks(5_100).write(&PLAIN).starts_with("*a* *a* *a* "));
+    assert!(marks(5_100).write(&dialect::HTML).starts_with("<p>*a* *a* "));
+}

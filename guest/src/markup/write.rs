@@ -3,6 +3,8 @@
 //! White space at the edges of a mark goes outside of it, because `**so **` is no mark anywhere; a mark
 //! without a text is not written, nor a block.
 
+use std::borrow::Cow;
+
 use super::dialect::{Blocks, CodeBlock, Dialect, Escape, Heading, Link, Mark, NO_ESCAPE, Quote, target};
 use super::{Event, Tag};
 
@@ -58,14 +60,17 @@ struct Writer<'a> {
     has_joint: bool,
 }
 
+/// Most of what stands around texts is the same in every text.
+type Written = Cow<'static, str>;
+
 /// Something that is open.
 struct Open {
     kind: Kind,
     /// What opens it; taken when it is written, with the first text in it.
-    start: Option<String>,
-    end: String,
+    start: Option<Written>,
+    end: Written,
     /// What stands in front of each further line in it.
-    lead: String,
+    lead: Written,
     gap: Gap,
 }
 
@@ -92,47 +97,45 @@ impl Writer<'_> {
     fn open(&mut self, tag: &Tag, text: &str) {
         let dialect = self.dialect;
         let is_tagged = dialect.blocks == Blocks::Tags;
-        let tags = |name: &str| {
-            if is_tagged { (format!("<{name}>"), format!("</{name}>")) } else { Default::default() }
-        };
+        let tags = |mark: Mark| if is_tagged { both(mark) } else { Default::default() };
         let is_nested = self.open.iter().any(|open| matches!(open.kind, Kind::Item));
         let (kind, gap, (start, end)) = match tag {
-            Tag::Strong => (Kind::Mark, Gap::None, owned(dialect.strong)),
-            Tag::Emphasis => (Kind::Mark, Gap::None, owned(dialect.emphasis)),
-            Tag::Strike => (Kind::Mark, Gap::None, owned(dialect.strike)),
+            Tag::Strong => (Kind::Mark, Gap::None, both(dialect.strong)),
+            Tag::Emphasis => (Kind::Mark, Gap::None, both(dialect.emphasis)),
+            Tag::Strike => (Kind::Mark, Gap::None, both(dialect.strike)),
             Tag::Code => (Kind::Verbatim, Gap::None, self.code(text)),
-            Tag::Link(to) if to == text && self.has_bare_links() => {
-                (Kind::Bare, Gap::None, ("<".to_owned(), ">".to_owned()))
-            }
+            Tag::Link(to) if to == text && self.has_bare_links() => (Kind::Bare, Gap::None, both(("<", ">"))),
             Tag::Link(to) => (Kind::Link, Gap::None, self.link(to, text)),
             Tag::Name => (Kind::Name, Gap::None, self.heading(4, dialect.has_name_headings)),
             Tag::Heading(level) => (Kind::Flat, Gap::Blank, self.heading(*level, true)),
             Tag::CodeBlock(language) => (Kind::Verbatim, Gap::Blank, self.code_block(language, text)),
-            Tag::Paragraph if is_nested => (Kind::Block, Gap::Line, tags("p")),
-            Tag::Paragraph => (Kind::Block, Gap::Blank, tags("p")),
-            Tag::Line | Tag::Field => (Kind::Block, Gap::Line, tags("p")),
+            Tag::Paragraph if is_nested => (Kind::Block, Gap::Line, tags(("<p>", "</p>"))),
+            Tag::Paragraph => (Kind::Block, Gap::Blank, tags(("<p>", "</p>"))),
+            Tag::Line | Tag::Field => (Kind::Block, Gap::Line, tags(("<p>", "</p>"))),
             Tag::List(_) if is_nested && !is_tagged => (Kind::Block, Gap::Line, Default::default()),
-            Tag::List(None) => (Kind::Block, Gap::Blank, tags("ul")),
+            Tag::List(None) => (Kind::Block, Gap::Blank, tags(("<ul>", "</ul>"))),
             Tag::List(Some(first)) if is_tagged => {
-                (Kind::Block, Gap::Blank, (format!("<ol start=\"{first}\">"), "</ol>".to_owned()))
+                (Kind::Block, Gap::Blank, (format!("<ol start=\"{first}\">").into(), "</ol>".into()))
             }
             Tag::List(Some(_)) => (Kind::Block, Gap::Blank, Default::default()),
-            Tag::Item { .. } => (Kind::Item, Gap::Line, tags("li")),
+            Tag::Item { .. } => (Kind::Item, Gap::Line, tags(("<li>", "</li>"))),
             Tag::Quote => (Kind::Quote, Gap::Blank, self.quote()),
         };
-        let (mut start, mut lead) = (start, String::new());
+        let (mut start, mut lead) = (start, Written::default());
         match tag {
             Tag::Item { number, is_continued } if !is_tagged => {
-                let mark = match number {
-                    Some(number) => format!("{number}. "),
-                    None => dialect.bullet.to_owned(),
+                let mark: Written = match number {
+                    Some(number) => format!("{number}. ").into(),
+                    None => dialect.bullet.into(),
                 };
-                lead = " ".repeat(mark.chars().count());
+                // As wide as the mark, which is hardly ever wider than this.
+                let width = mark.chars().count();
+                lead = "        ".get(..width).map_or_else(|| " ".repeat(width).into(), Written::from);
                 start = if *is_continued { lead.clone() } else { mark };
             }
             Tag::Quote => {
                 if let Quote::Lines(mark) = dialect.quote {
-                    lead = mark.to_owned();
+                    lead = mark.into();
                 }
             }
             _ => {}
@@ -188,6 +191,7 @@ impl Writer<'_> {
             _ => {}
         }
         let is_flat = self.open.iter().any(|open| matches!(open.kind, Kind::Flat | Kind::Name));
+        let is_in_link = self.open.iter().any(|open| open.kind == Kind::Link && !open.end.is_empty());
         for (n, line) in text.split('\n').enumerate() {
             if n > 0 {
                 self.space.push(if is_flat { ' ' } else { '\n' });
@@ -200,7 +204,6 @@ impl Writer<'_> {
             let indent = line.len().saturating_sub(line.trim_start().len());
             self.space.push_str(line.get(..indent).unwrap_or_default());
             let is_first = self.begin();
-            let is_in_link = self.open.iter().any(|open| open.kind == Kind::Link && !open.end.is_empty());
             if self.has_joint && core.starts_with(char::is_alphanumeric) {
                 self.out.push_str(self.dialect.joint);
             }
@@ -255,8 +258,10 @@ impl Writer<'_> {
             self.space.clear();
             if self.gap == Gap::Blank {
                 self.out.push('\n');
-                let blank = self.lead_of(self.shared);
-                self.out.push_str(blank.trim_end());
+                let before = self.out.len();
+                self.lead_of(self.shared);
+                let lead = self.out.get(before..).unwrap_or_default().trim_end().len();
+                self.out.truncate(before.saturating_add(lead));
             }
             self.line();
             is_first = true;
@@ -274,16 +279,16 @@ impl Writer<'_> {
 
     /// White space inside a block; whether there is a line break in it.
     fn spaces(&mut self) -> bool {
-        let space = std::mem::take(&mut self.space);
-        let mut lines = space.split('\n');
-        let (first, rest): (&str, Vec<&str>) = (lines.next().unwrap_or_default(), lines.collect());
-        let Some(last) = rest.last().copied() else {
-            self.out.push_str(first);
-            self.has_joint &= first.is_empty();
+        let mut space = std::mem::take(&mut self.space);
+        let Some((_, last)) = space.rsplit_once('\n') else {
+            self.out.push_str(&space);
+            self.has_joint &= space.is_empty();
+            space.clear();
+            self.space = space;
             return false;
         };
         let reopened = if self.dialect.is_mark_of_line { self.end_marks() } else { Vec::new() };
-        for _ in &rest {
+        for _ in space.bytes().filter(|byte| *byte == b'\n') {
             match self.dialect.blocks {
                 Blocks::Tags => self.out.push_str("<br>"),
                 Blocks::Lines => self.line(),
@@ -298,16 +303,18 @@ impl Writer<'_> {
             self.out.push_str(&mark);
         }
         self.has_joint = false;
+        space.clear();
+        self.space = space;
         true
     }
 
     /// Ends all marks that were begun, for a line; what begins them again.
     fn end_marks(&mut self) -> Vec<String> {
         let is_begun = |open: &&Open| open.kind == Kind::Mark && open.start.is_none();
-        let ends: String = self.open.iter().filter(is_begun).rev().map(|open| open.end.as_str()).collect();
+        let ends: String = self.open.iter().filter(is_begun).rev().map(|open| &*open.end).collect();
         self.out.push_str(&ends);
         // Their two sides are the same in every dialect that needs this.
-        self.open.iter().filter(is_begun).map(|open| open.end.clone()).collect()
+        self.open.iter().filter(is_begun).map(|open| open.end.clone().into_owned()).collect()
     }
 
     fn line(&mut self) {
@@ -320,13 +327,14 @@ impl Writer<'_> {
 
     /// What is in front of a line, of everything that has begun.
     fn lead(&mut self) {
-        let lead = self.lead_of(self.open.len());
-        self.out.push_str(&lead);
+        self.lead_of(self.open.len());
     }
 
-    fn lead_of(&self, depth: usize) -> String {
-        let begun = self.open.iter().take(depth).filter(|open| open.start.is_none());
-        begun.map(|open| open.lead.as_str()).collect()
+    /// The same, of so much of what is open.
+    fn lead_of(&mut self, depth: usize) {
+        for open in self.open.iter().take(depth).filter(|open| open.start.is_none()) {
+            self.out.push_str(&open.lead);
+        }
     }
 
     /// Writes what opens everything that has not begun yet.
@@ -341,25 +349,25 @@ impl Writer<'_> {
         }
     }
 
-    fn heading(&self, level: u8, has_headings: bool) -> (String, String) {
+    fn heading(&self, level: u8, has_headings: bool) -> (Written, Written) {
         match self.dialect.heading {
             Heading::Hashes(most) if has_headings && level <= most => {
-                (format!("{} ", "#".repeat(level.into())), String::new())
+                (format!("{} ", "#".repeat(level.into())).into(), Written::default())
             }
-            Heading::Tag if has_headings => (format!("<h{level}>"), format!("</h{level}>")),
-            _ => owned(self.dialect.strong),
+            Heading::Tag if has_headings => (format!("<h{level}>").into(), format!("</h{level}>").into()),
+            _ => both(self.dialect.strong),
         }
     }
 
-    fn link(&self, to: &str, text: &str) -> (String, String) {
+    fn link(&self, to: &str, text: &str) -> (Written, Written) {
         let is_bare = to.strip_prefix("mailto:").unwrap_or(to) == text;
         let to = target(to, &self.dialect.escape);
         match self.dialect.link {
             Link::Text if is_bare => Default::default(),
-            Link::Text => (String::new(), format!(" ({to})")),
-            Link::Brackets | Link::AlwaysBrackets => ("[".to_owned(), format!("]({to})")),
-            Link::Angle => (format!("<{to}|"), ">".to_owned()),
-            Link::Tag => (format!("<a href=\"{to}\">"), "</a>".to_owned()),
+            Link::Text => (Written::default(), format!(" ({to})").into()),
+            Link::Brackets | Link::AlwaysBrackets => ("[".into(), format!("]({to})").into()),
+            Link::Angle => (format!("<{to}|").into(), ">".into()),
+            Link::Tag => (format!("<a href=\"{to}\">").into(), "</a>".into()),
         }
     }
 
@@ -367,44 +375,44 @@ impl Writer<'_> {
         matches!(self.dialect.link, Link::Brackets | Link::Angle)
     }
 
-    fn quote(&self) -> (String, String) {
+    fn quote(&self) -> (Written, Written) {
         let is_nested = self.open.iter().any(|open| open.kind == Kind::Quote);
         match self.dialect.quote {
-            Quote::Lines(mark) => (mark.to_owned(), String::new()),
+            Quote::Lines(mark) => (mark.into(), Written::default()),
             Quote::Tag(_) if is_nested && self.dialect.blocks == Blocks::Lines => Default::default(),
-            Quote::Tag(mark) => owned(mark),
+            Quote::Tag(mark) => both(mark),
         }
     }
 
-    fn code(&self, text: &str) -> (String, String) {
+    fn code(&self, text: &str) -> (Written, Written) {
         if self.dialect.code.0 != "`" {
-            return owned(self.dialect.code);
+            return both(self.dialect.code);
         }
         // More backticks than there are in it, and blanks where it begins or ends with one.
         let fence = "`".repeat(longest_run(text).saturating_add(1));
         let blank = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
-        (format!("{fence}{blank}"), format!("{blank}{fence}"))
+        (format!("{fence}{blank}").into(), format!("{blank}{fence}").into())
     }
 
-    fn code_block(&self, language: &str, text: &str) -> (String, String) {
-        let lead = self.open.iter().map(|open| open.lead.as_str()).collect::<String>();
+    fn code_block(&self, language: &str, text: &str) -> (Written, Written) {
+        let lead: String = self.open.iter().map(|open| &*open.lead).collect();
         match self.dialect.code_block {
             CodeBlock::Text => Default::default(),
-            CodeBlock::Tag(mark) => owned(mark),
+            CodeBlock::Tag(mark) => both(mark),
             CodeBlock::Backticks { has_language } => {
                 let language = if has_language { language } else { "" };
-                (format!("```{language}\n{lead}"), "\n```".to_owned())
+                (format!("```{language}\n{lead}").into(), "\n```".into())
             }
             CodeBlock::Fence => {
                 let fence = "`".repeat(longest_run(text).saturating_add(1).max(3));
-                (format!("{fence}{language}\n{lead}"), format!("\n{fence}"))
+                (format!("{fence}{language}\n{lead}").into(), format!("\n{fence}").into())
             }
         }
     }
 }
 
-fn owned(mark: Mark) -> (String, String) {
-    (mark.0.to_owned(), mark.1.to_owned())
+fn both(mark: Mark) -> (Written, Written) {
+    (mark.0.into(), mark.1.into())
 }
 
 /// How many backticks stand together at most.

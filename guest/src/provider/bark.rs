@@ -20,7 +20,7 @@ use crate::markup::Text;
 use crate::markup::dialect::{COMMONMARK, PLAIN};
 use crate::notification::{Format, Level, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::{Object, each};
+use crate::payload::{Object, each, json_length};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, number_or_word, settings, wrong};
@@ -158,7 +158,7 @@ impl Provider for Bark {
         let authorization = authorization::value(None, user, password, at, problems);
         let Settings { sound, icon, group, subtitle, copy, category, .. } = &settings;
         let texts = [sound, icon, group, subtitle, copy, category].into_iter().flatten();
-        if texts.map(|text| Value::from(text.as_str()).to_string().len()).sum::<usize>() > SETTINGS {
+        if texts.map(|text| json_length(text)).sum::<usize>() > SETTINGS {
             let hint = "Apple takes no notification of more than 4096 bytes";
             problems.value(at, "these settings leave no room for text", hint);
         }
@@ -233,7 +233,7 @@ impl Provider for Bark {
             Segment::Text(text) => text.len(),
             _ => KEY,
         });
-        let length = |part: &Text| Value::from(part.write(format.of(&COMMONMARK))).to_string().len();
+        let length = |part: &Text| json_length(&part.write(format.of(&COMMONMARK)));
         let parts = text.split(REQUEST.less(used.sum()).most, self.overflow, &length);
         let request = |(n, part): (usize, &Text)| {
             let mut request = Request::new("POST", self.url.clone());

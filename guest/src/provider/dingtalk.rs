@@ -21,7 +21,7 @@ use crate::markup::Text;
 use crate::markup::dialect::{DINGTALK, PLAIN};
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::{Object, object};
+use crate::payload::{Object, json_length, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Atom, Escape, Hmac, KeyForm, Request, Segment};
 use crate::service_url::{ServiceUrl, UrlProblem, Urls, settings, wrong};
@@ -135,7 +135,7 @@ impl Provider for DingTalk {
         };
         let (mentions, at) = self.mentions();
         let used = [mentions.len(), at.to_string().len(), MEMBERS].into_iter().sum();
-        let length = |part: &Text| Value::from(written(part)).to_string().len();
+        let length = |part: &Text| json_length(&written(part));
         let parts = text.split(MESSAGE.less(used).most, self.overflow, &length);
         let request = |(n, part): (usize, &Text)| {
             let mut text = written(part);

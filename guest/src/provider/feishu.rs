@@ -25,7 +25,7 @@ use crate::markup::Text;
 use crate::markup::dialect::{LARK, PLAIN, UNTAGGED};
 use crate::notification::{Format, Level, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::{Object, object};
+use crate::payload::{Object, json_length, object};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Atom, Escape, Hmac, KeyForm, Request, Segment};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
@@ -214,7 +214,7 @@ fn format(
         }
     };
     let used = header.to_string().len().saturating_add(MEMBERS);
-    let length = |part: &Text| Value::from(part.write(dialect)).to_string().len();
+    let length = |part: &Text| json_length(&part.write(dialect));
     let parts = text.split(MESSAGE.less(used).most, overflow, &length);
     let request = |part: &Text| {
         let mut url = vec![format!("{origin}/open-apis/bot/v2/hook/").into()];

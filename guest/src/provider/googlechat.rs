@@ -20,7 +20,7 @@ use crate::markup::Text;
 use crate::markup::dialect::GOOGLECHAT;
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
-use crate::payload::Object;
+use crate::payload::{Object, json_length};
 use crate::provider::{Occasion, Provider};
 use crate::request::Request;
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
@@ -131,7 +131,7 @@ impl Provider for GoogleChat {
         };
         // As it is sent: in JSON.
         let thread = json!(thread).to_string().len().saturating_add(MEMBERS);
-        let length = |part: &Text| json!(part.write(&GOOGLECHAT)).to_string().len();
+        let length = |part: &Text| json_length(&part.write(&GOOGLECHAT));
         let parts = text.split(MESSAGE.less(thread).most, self.overflow, &length);
         Ok(parts.iter().enumerate().map(request).collect())
     }

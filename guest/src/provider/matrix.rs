@@ -18,7 +18,7 @@ use crate::markup::Text;
 use crate::markup::dialect::{HTML, PLAIN};
 use crate::notification::{Format, Notification};
 use crate::outcome::Reply;
-use crate::payload::{Object, each};
+use crate::payload::{Object, each, json_length};
 use crate::provider::{Occasion, Provider};
 use crate::request::{Request, Segment};
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, Urls, settings, wrong};
@@ -167,7 +167,7 @@ impl Provider for Matrix {
         let length = |part: &Text| {
             let texts =
                 [part.write(&PLAIN), if format == Format::Plain { String::new() } else { part.write(&HTML) }];
-            texts.into_iter().map(|text| Value::from(text).to_string().len()).sum::<usize>()
+            texts.into_iter().map(|text| json_length(&text)).sum::<usize>()
         };
         let text = Text::of(notification, format);
         let text = text.titled(&notification.title).linked(notification.link.as_deref());

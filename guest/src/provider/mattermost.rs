@@ -353,7 +353,7 @@ mod tests {
             sent["text"].as_str().unwrap().chars().count()
         });
         // A part has room for a number of two digits.
-        assert_eq!(lengths.collect::<Vec<_>>(), [16_382, 3635]);
+        assert_eq!(lengths.collect::<Vec<_>>(), [16_381, 3636]);
     }
 
     #[test]

@@ -359,7 +359,7 @@ mod tests {
             })
             .collect::<Vec<_>>();
         // A part has room for a number of two digits.
-        assert_eq!(lengths, [4999, 3014]);
+        assert_eq!(lengths, [4998, 3015]);
     }
 
     #[test]

@@ -1,14 +1,20 @@
 //! Answers that never come, and answers that are too large.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use nuncio::brain::{Brain, EMBEDDED, Limits};
+use nuncio::config::Config;
 use nuncio::contract::{Attempt, Level, Notification};
 use nuncio::notification::LARGEST_NOTIFICATION;
 use nuncio::store::State;
 
 use super::{Contained, TRIES, assert_given_up, contained, delivery, rogue_component, start, target};
 use crate::scripted::{Receiver, reply};
+
+/// An attempt that is the first.
+const FIRST: Attempt =
+    Attempt { number: 0, sent: 0, queued_at: 0, first_tried: 0, began: 0, level: Level::Warn, plain: false };
 
 #[tokio::test]
 async fn a_guest_that_traps_is_given_up_after_three_tries() {
@@ -124,15 +130,6 @@ async fn the_largest_notification_is_far_from_what_an_answer_may_bring() {
             {{"name":"d","provider":"webhook","url":{{"$secret":"d/url"}},"template":"discord"}}]}}"#
     );
     let dispatcher = brain.dispatcher(&targets).unwrap();
-    let attempt = Attempt {
-        number: 0,
-        sent: 0,
-        queued_at: 0,
-        first_tried: 0,
-        began: 0,
-        level: Level::Warn,
-        plain: false,
-    };
     let field = |n: usize| (format!("{n}\u{1}"), "\u{1}");
     // Control characters, which JSON writes with six; the second has as many entries as fit.
     let text = Notification::new(Level::Warn, "x").text("\u{1}".repeat(LARGEST_NOTIFICATION - 100));
@@ -143,12 +140,49 @@ async fn the_largest_notification_is_far_from_what_an_answer_may_bring() {
         assert!(notification.size() > LARGEST_NOTIFICATION * 9 / 10, "{}", notification.size());
         dispatcher.route(&notification).unwrap();
         for target in ["n", "g", "w", "d"] {
-            assert!(!dispatcher.format(target, &notification, attempt, 0).unwrap().unwrap().is_empty());
+            assert!(!dispatcher.format(target, &notification, FIRST, 0).unwrap().unwrap().is_empty());
         }
     }
     // The largest that is taken in, with the most entries that it can have.
     let json = format!(r#"{{"title":"x","body":[{}]}}"#, vec!["\"\""; 87_000].join(","));
     brain.read(&json, "id", 0).unwrap().unwrap();
+}
+
+/// What takes long to format: many marks, blocks, links and entries, as many as fit.
+fn largest() -> Vec<(&'static str, Notification)> {
+    let text = |pattern: &str| {
+        let text = pattern.repeat((LARGEST_NOTIFICATION - 200) / pattern.len());
+        Notification::new(Level::Warn, "title").text(text)
+    };
+    let field = |n: usize| (format!("{n}*"), format!("<{n}>"));
+    vec![
+        ("marks", text("*a* ")),
+        ("list", text("- a\n")),
+        ("paragraphs", text("a\n\n")),
+        ("clusters", text("👩‍👩‍👧‍👦")),
+        ("fields", Notification::new(Level::Warn, "title").fields((0..4_200).map(field))),
+    ]
+}
+
+#[test]
+fn every_provider_formats_the_largest_notification_of_every_shape() {
+    let limits = Limits { call: Duration::from_secs(10), ..Limits::default() };
+    let brain = Brain::with_limits(EMBEDDED, limits).unwrap();
+    for provider in brain.providers().unwrap() {
+        let yaml = format!("targets:\n{}", provider.example);
+        let name = |rest: &str| rest.split(['}', ':']).next().unwrap_or_default().to_owned();
+        let variable = |rest| (name(rest), "https://example.org/secret".to_owned());
+        let environment: HashMap<String, String> = yaml.split("${").skip(1).map(variable).collect();
+        let config = Config::load("test.yml", &yaml, &environment, &brain).unwrap();
+        let dispatcher = brain.dispatcher(config.guest_config()).unwrap();
+        for target in dispatcher.targets().unwrap() {
+            for (shape, notification) in largest() {
+                assert!(notification.size() <= LARGEST_NOTIFICATION, "{}", notification.size());
+                let formatted = dispatcher.format(&target.name, &notification, FIRST, 0);
+                assert!(formatted.is_ok(), "{}: {shape}: {:?}", target.name, formatted.err());
+            }
+        }
+    }
 }
 
 #[test]

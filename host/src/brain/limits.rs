@@ -11,8 +11,8 @@ pub struct Limits {
     /// How much memory an instance may have, in bytes; 64 MiB by default. The embedded component does not start
     /// with less than 2 MiB. There is an instance for each call at the same time, and [`MOST_IDLE`] are kept.
     pub memory: usize,
-    /// How long a call may take; 250 ms by default, some ten thousand times what one needs. Measured in steps of
-    /// 10 ms. The thread that calls waits as long.
+    /// How long a call may take, by a clock on the wall; 1 s by default: a common one takes some microseconds, the
+    /// largest notifications a tenth of that, and machines are busy at times. Measured in steps of 10 ms. The thread that calls waits as long.
     pub call: Duration,
     /// How long reading a configuration may take; 5 s by default. Its size is the operator's choice, and it
     /// happens once, and again for each new instance.
@@ -25,12 +25,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            memory: 64 << 20,
-            call: Duration::from_millis(250),
-            open: Duration::from_secs(5),
-            answer: 8 << 20,
-        }
+        Self { memory: 64 << 20, call: Duration::from_secs(1), open: Duration::from_secs(5), answer: 8 << 20 }
     }
 }
 

@@ -30,7 +30,7 @@ fn an_instance_whose_call_failed_is_dropped() {
     let dispatcher = Brain::new(EMBEDDED).unwrap().dispatcher(TARGETS).unwrap();
     assert_eq!(dispatcher.idle.lock().unwrap().len(), 1);
     let broken = dispatcher.call(|_, _, _| -> wasmtime::Result<()> { Err(wasmtime::Trap::Interrupt.into()) });
-    assert_eq!(broken.unwrap_err().to_string(), "the guest broke off: it took more than 250 ms");
+    assert_eq!(broken.unwrap_err().to_string(), "the guest broke off: it took more than 1000 ms");
     assert_eq!(dispatcher.idle.lock().unwrap().len(), 0);
     assert_eq!(dispatcher.targets().unwrap().len(), 1);
     assert_eq!(dispatcher.idle.lock().unwrap().len(), 1);

@@ -17,8 +17,8 @@ const MOST_MEMORY: u64 = 4 << 30;
 const SHORTEST_DEADLINE: Duration = Duration::from_millis(10);
 const LONGEST_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How many calls' time reading a configuration may take: 5 s where a call has 250 ms.
-const OPEN_TAKES: u32 = 20;
+/// How many calls' time reading a configuration may take: 5 s where a call has one.
+const OPEN_TAKES: u32 = 5;
 
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global options")]
@@ -31,7 +31,7 @@ pub(super) struct BrainArguments {
     #[arg(long, global = true, value_name = "SIZE", value_parser = read_memory)]
     component_memory: Option<usize>,
 
-    /// How long a call into the brain may take; reading the configuration, 20 times that [default: 250ms]
+    /// How long a call into the brain may take; reading the configuration, 5 times that [default: 1s]
     #[arg(long, global = true, value_name = "TIME", value_parser = read_deadline)]
     component_deadline: Option<Duration>,
 }
@@ -111,6 +111,6 @@ mod tests {
         let limits = |deadline| arguments(deadline).read().ok().unwrap().limits;
         assert_eq!(limits(None), Limits::default());
         assert_eq!(limits(Some(Limits::default().call)), Limits::default());
-        assert_eq!(limits(Some(Duration::from_secs(1))).open, Duration::from_secs(20));
+        assert_eq!(limits(Some(Duration::from_secs(1))).open, Duration::from_secs(5));
     }
 }

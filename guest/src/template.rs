@@ -18,6 +18,7 @@ use crate::notification::{Body, Field, Format, Level, Notification};
 
 mod filters;
 mod level;
+mod token;
 
 /// How many instructions a template has for one notification: some ten for each of its entries.
 pub const FUEL: u64 = 50_000;
@@ -100,6 +101,7 @@ impl Condition {
     /// What is wrong with it, and what to do.
     pub fn read(source: &str) -> Result<Self, (String, String)> {
         let engine: &'static Environment<'static> = &ENGINE;
+        token::check_closed(source).map_err(told)?;
         let expression = level::in_expression(source).map_err(told)?;
         let expression = engine.compile_expression_owned(expression).map_err(Problem::from).map_err(told)?;
         let condition = Self { source: source.trim().to_owned(), expression };

@@ -7,6 +7,7 @@ use crate::diagnostic::did_you_mean;
 use crate::notification::Level;
 
 use super::Problem;
+use super::token::{Kind, Token, tokens};
 
 /// What stands for `level` in a comparison; as wide.
 pub(super) const RANK: &str = "_rank";
@@ -14,20 +15,6 @@ pub(super) const RANK: &str = "_rank";
 /// How serious a level is, from 0 on.
 pub(super) fn rank(level: Level) -> usize {
     Level::ALL.iter().position(|other| *other == level).unwrap_or_default()
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Name,
-    Text,
-    Comparison,
-    Other,
-}
-
-struct Token<'a> {
-    kind: Kind,
-    text: &'a str,
-    at: usize,
 }
 
 /// An expression in which comparisons with `level` are between numbers.
@@ -91,44 +78,4 @@ fn replace(whole: &str, start: usize, part: &str, written: &mut String) -> Resul
         }
     }
     Ok(())
-}
-
-/// The words, texts and signs of an expression. Names and texts in ASCII quotes are whole; white space is none.
-fn tokens(source: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    let mut rest = source;
-    while let Some(first) = rest.chars().next() {
-        let (kind, length) = match first {
-            '"' | '\'' => (Kind::Text, quoted(rest, first)),
-            '<' | '>' | '=' | '!' => {
-                let length = if rest.get(1..2) == Some("=") { 2 } else { 1 };
-                let is_comparison = !matches!(rest.get(..length), Some("=" | "!"));
-                (if is_comparison { Kind::Comparison } else { Kind::Other }, length)
-            }
-            c if c.is_alphanumeric() || c == '_' => {
-                (Kind::Name, rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len()))
-            }
-            c => (Kind::Other, c.len_utf8()),
-        };
-        let (text, after) = rest.split_at(length);
-        if !first.is_whitespace() {
-            tokens.push(Token { kind, text, at: source.len().saturating_sub(rest.len()) });
-        }
-        rest = after;
-    }
-    tokens
-}
-
-/// How long a quoted text is, quotes and all.
-fn quoted(text: &str, quote: char) -> usize {
-    let mut is_escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            c if c == quote => return at.saturating_add(1),
-            _ => {}
-        }
-    }
-    text.len()
 }

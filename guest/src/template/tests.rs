@@ -96,6 +96,7 @@ fn conditions_compare_levels_by_how_serious_they_are() {
         ("level == \"ERROR\" or level == 'fatal'", true),
         ("level != 'error'", false),
         ("level in ['warn', 'error']", true),
+        ("{'}}': {'a': title}}['}}']['a'] == title", true),
         ("not (level < 'error') and title == 'error'", false),
         ("title is startingwith('web') and fields.Service == 'web'", true),
         ("link and not key", true),
@@ -109,6 +110,9 @@ fn conditions_compare_levels_by_how_serious_they_are() {
         ("level >=", "unexpected end"),
         ("'db' in tags and", "unexpected end"),
         ("title | nope", "filter"),
+        ("}}a", "in its line 1: nothing opens its `}`"),
+        ("'}' in title and\n)}}a", "in its line 2: nothing opens its `)`"),
+        ("{'a': {'b': 1}}}}", "nothing opens its `}`"),
     ] {
         let (problem, _) = Condition::read(source).unwrap_err();
         assert!(problem.contains(what), "{source}: {problem}");

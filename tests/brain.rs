@@ -17,7 +17,7 @@ use nuncio::store::{Delivery, State};
 use nuncio::{Builder, Nuncio, Remains};
 
 use crate::scripted::{Receiver, reply};
-use crate::stage::{BEGINNING, Stage};
+use crate::stage::{BEGINNING, Stage, compiled};
 
 mod components;
 mod decisions;
@@ -65,7 +65,7 @@ fn rogue() -> Brain {
     static ROGUE: OnceLock<Brain> = OnceLock::new();
     // A machine that is busy with other tests is no reason for it to be broken off.
     let limits = Limits { call: Duration::from_secs(1), ..Limits::default() };
-    ROGUE.get_or_init(|| Brain::with_limits(rogue_component(), limits).expect("the rogue is a brain")).clone()
+    ROGUE.get_or_init(|| compiled(rogue_component(), limits).expect("the rogue is a brain")).clone()
 }
 
 fn target(mode: &str, receiver: &Receiver) -> String {

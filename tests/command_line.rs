@@ -19,6 +19,7 @@ pub fn file(name: &str, text: &str) -> PathBuf {
 pub fn nuncio() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nuncio"));
     command.env_remove("NUNCIO_CONFIG").env_remove("NUNCIO_LOG").env("NO_COLOR", "1");
+    command.env_remove("CACHE_DIRECTORY").env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

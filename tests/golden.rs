@@ -14,7 +14,7 @@
 
 use std::fs;
 
-use nuncio::brain::{Brain, Dispatcher, EMBEDDED};
+use nuncio::brain::{Dispatcher, EMBEDDED};
 use nuncio::contract::{
     Admission, Atom, Attempt, Body, Breaker, Decision, Diagnostic, Ed25519, Endpoint, Header, Hmac,
     Judgement, Notification, Outcome, Parameter, Probe, Reply, Request, Secret, Segment, Transport, Verdict,
@@ -63,7 +63,7 @@ fn the_component_imports_nothing_but_the_names_of_types() {
 // === asking ===
 
 fn answers_to(cases: &Value) -> Value {
-    let brain = Brain::new(EMBEDDED).unwrap();
+    let brain = crate::stage::brain();
     let dispatcher = brain.dispatcher(&cases["config"].to_string()).unwrap();
     let config = &cases["config"];
     let used = list(&config["targets"]).iter().chain(list(&config["providers"]["notification"]));

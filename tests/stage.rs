@@ -1,10 +1,11 @@
 //! A dispatcher in virtual time.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use nuncio::brain::{Brain, EMBEDDED, Limits};
+use nuncio::brain::{Brain, BrainError, EMBEDDED, Limits, cache};
 use nuncio::clock::{Clock, ManualClock, UnixMs};
 use nuncio::config::Config;
 use nuncio::contract::Notification;
@@ -14,14 +15,20 @@ use nuncio::{Builder, Nuncio, Receipt};
 /// When every test begins: 2026-11-22, half past nine in the evening.
 pub const BEGINNING: UnixMs = 1_795_383_000_000;
 
+/// A component, compiled once for all runs of the tests.
+pub fn compiled(component: &[u8], limits: Limits) -> Result<Brain, BrainError> {
+    static ENGINE: OnceLock<wasmtime::Config> = OnceLock::new();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nuncio");
+    let engine = ENGINE.get_or_init(|| cache::compiled_in(&folder).expect("the folder is this user's own"));
+    Brain::with_engine(component, limits, engine.clone())
+}
+
 /// The component, compiled once for all tests.
 pub fn brain() -> Brain {
     static BRAIN: OnceLock<Brain> = OnceLock::new();
     // A machine that is busy with other tests is no reason for it to be broken off.
     let limits = Limits { call: Duration::from_secs(5), ..Limits::default() };
-    BRAIN
-        .get_or_init(|| Brain::with_limits(EMBEDDED, limits).expect("the embedded component is a brain"))
-        .clone()
+    BRAIN.get_or_init(|| compiled(EMBEDDED, limits).expect("the embedded component is a brain")).clone()
 }
 
 /// A configuration that must be right.

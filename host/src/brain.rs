@@ -5,9 +5,9 @@
 //! memory, its own and, by what it answers, the host's. All are bounded by [`Limits`]: a call that goes beyond
 //! them ends in a [`Fault`], and the instance is thrown away.
 //!
-//! A component is always compiled here, from WebAssembly that is validated. Code that was compiled elsewhere
-//! would be run as it is; there is no way to hand in any, none is read from disk, and to read it is `unsafe`,
-//! which this library forbids.
+//! A component is compiled here, from WebAssembly that is validated; there is no way to hand in code that was
+//! compiled elsewhere, because it would be run as it is. What was compiled is kept on disk where the caller
+//! says so, in a folder that nobody else can write to; see [`cache`].
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use crate::contract::{
     NotifierPre, Outcome, Place, Provider, Request, Target, UrlDialect, UrlProblem, UrlTarget,
 };
 
+pub mod cache;
 mod deadline;
 mod limits;
 
@@ -61,6 +62,8 @@ pub struct Brain {
 
 struct Inner {
     engine: Engine,
+    /// What the engine was made of.
+    config: Config,
     pre: NotifierPre<Bounds>,
     limits: Limits,
     ticker: deadline::Ticker,
@@ -110,20 +113,20 @@ impl Brain {
         Self::with_engine(component, limits, Config::new())
     }
 
-    /// Compiles a component for an engine of the caller's: with a pooling allocator, memories or a profile of
-    /// its own. What the fence needs is set over it: epochs on, fuel off, the stack's size.
+    /// Compiles a component for an engine of the caller's: with a [`cache`], a pooling allocator, memories or a
+    /// profile of its own. What the fence needs is set over it: epochs on, fuel off, the stack's size.
     ///
     /// # Errors
     ///
     /// As [`Brain::new`], and where there is no such engine on this machine.
-    pub fn with_engine(component: &[u8], limits: Limits, mut engine: Config) -> Result<Self, BrainError> {
+    pub fn with_engine(component: &[u8], limits: Limits, mut config: Config) -> Result<Self, BrainError> {
         if component.len() > LARGEST_COMPONENT {
             return Err(BrainError::NotABrain(format!("it is larger than {} MiB", LARGEST_COMPONENT >> 20)));
         }
         let not_a_brain = |error: wasmtime::Error| BrainError::NotABrain(format!("{error:#}"));
         let is_embedded = component == EMBEDDED;
-        engine.epoch_interruption(true).consume_fuel(false).max_wasm_stack(DEEPEST);
-        let engine = Engine::new(&engine).map_err(not_a_brain)?;
+        config.epoch_interruption(true).consume_fuel(false).max_wasm_stack(DEEPEST);
+        let engine = Engine::new(&config).map_err(not_a_brain)?;
         let component = Component::from_binary(&engine, component).map_err(not_a_brain)?;
         let mut linker = Linker::new(&engine);
         for (name, item) in component.component_type().imports(&engine) {
@@ -141,7 +144,7 @@ impl Brain {
         }
         let pre = linker.instantiate_pre(&component).and_then(NotifierPre::new).map_err(not_a_brain)?;
         let ticker = deadline::Ticker::start(&engine).map_err(BrainError::Watch)?;
-        Ok(Self { inner: Arc::new(Inner { engine, pre, limits, ticker, is_embedded }) })
+        Ok(Self { inner: Arc::new(Inner { engine, config, pre, limits, ticker, is_embedded }) })
     }
 
     /// What this brain knows how to talk to.
@@ -182,7 +185,12 @@ impl Brain {
     ///
     /// Where the embedded component cannot be used, which is a defect.
     pub(crate) fn for_urls(&self) -> Result<Self, BrainError> {
-        if self.inner.is_embedded { Ok(self.clone()) } else { Self::new(EMBEDDED) }
+        if self.inner.is_embedded { Ok(self.clone()) } else { self.embedded() }
+    }
+
+    /// The embedded one, on an engine like this one's.
+    fn embedded(&self) -> Result<Self, BrainError> {
+        Self::with_engine(EMBEDDED, Limits::default(), self.inner.config.clone())
     }
 
     /// What the embedded component says about itself; `None` where this brain is that one.
@@ -199,7 +207,7 @@ impl Brain {
         if let Some(providers) = PROVIDERS.get() {
             return Ok(Some(providers.clone()));
         }
-        let providers = Self::new(EMBEDDED)?.providers()?;
+        let providers = self.embedded()?.providers()?;
         Ok(Some(PROVIDERS.get_or_init(|| providers).clone()))
     }
 

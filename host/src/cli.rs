@@ -145,7 +145,7 @@ pub async fn run(arguments: Arguments) -> ExitCode {
         Command::Targets(arguments) => targets::run(arguments).await,
         Command::Check(arguments) => check::run(arguments, &component).await,
         Command::Explain(arguments) => explain::run(arguments, &component),
-        Command::Import(arguments) => import::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments, &component),
         Command::Providers(arguments) => providers::run(&arguments, &component),
         Command::Schema => schema::run(&component),
         Command::Component(arguments) => component::run(&arguments, &component),

@@ -10,6 +10,7 @@ use nuncio::config::Config;
 use super::{rogue, rogue_component, start, target};
 use crate::command_line::nuncio;
 use crate::scripted::{Receiver, reply};
+use crate::stage::compiled;
 
 /// The beginning of a component's binary form.
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -95,7 +96,7 @@ async fn a_component_that_never_says_what_it_is_does_not_start() {
         (b"untried-loop", "it took more than 1000 ms"),
     ] {
         let limits = Limits { call: Duration::from_secs(1), ..Limits::default() };
-        let brain = Brain::with_limits(&planned(plan), limits).expect("it is a brain");
+        let brain = compiled(&planned(plan), limits).expect("it is a brain");
         let failure = failure(&brain, "fine");
         assert!(failure.starts_with("the guest broke off: ") && failure.contains(why), "{failure}");
     }
@@ -121,11 +122,34 @@ fn the_command_line_sets_memory_and_deadline() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn the_command_line_keeps_compiled_code_where_nobody_else_can_write() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let within = tempfile::tempdir().unwrap();
+    let folder = within.path().join("cache");
+    let run = |folder: &str| {
+        let output = nuncio().args(["schema", "--component-cache", folder]).output().expect("it starts");
+        (output.status.code(), output.stdout, String::from_utf8(output.stderr).expect("it prints UTF-8"))
+    };
+    let (code, schema, _) = run("none");
+    assert!(code == Some(0) && !folder.exists());
+    let name = folder.to_str().expect("it is UTF-8");
+    for _ in 0..2 {
+        assert_eq!(run(name), (Some(0), schema.clone(), String::new()));
+        assert!(folder.join("modules").is_dir());
+    }
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let (code, _, told) = run(name);
+    assert!(code == Some(2) && told.contains("--component-cache") && told.contains("none"), "{told}");
+}
+
 #[tokio::test]
 async fn a_component_that_breaks_off_over_its_configuration_does_not_start() {
     let limits =
         Limits { open: Duration::from_millis(50), call: Duration::from_millis(50), ..Limits::default() };
-    let brain = Brain::with_limits(rogue_component(), limits).unwrap();
+    let brain = compiled(rogue_component(), limits).unwrap();
     for (mode, why) in [
         ("open-traps", "wasm trap: wasm `unreachable`"),
         ("open-loops", "it took more than 50 ms"),

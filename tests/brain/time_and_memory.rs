@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use nuncio::brain::{Brain, EMBEDDED, Limits};
+use nuncio::brain::{EMBEDDED, Limits};
 use nuncio::config::Config;
 use nuncio::contract::{Attempt, Level, Notification};
 use nuncio::notification::LARGEST_NOTIFICATION;
@@ -11,6 +11,7 @@ use nuncio::store::State;
 
 use super::{Contained, TRIES, assert_given_up, contained, delivery, rogue_component, start, target};
 use crate::scripted::{Receiver, reply};
+use crate::stage::compiled;
 
 /// An attempt that is the first.
 const FIRST: Attempt =
@@ -119,7 +120,7 @@ async fn what_a_guest_says_at_length_is_kept_in_short() {
 async fn the_largest_notification_is_far_from_what_an_answer_may_bring() {
     let patient = Limits { call: Duration::from_secs(10), ..Limits::default() };
     let limits = Limits { answer: patient.answer / 2, ..patient };
-    let brain = Brain::with_limits(EMBEDDED, limits).unwrap();
+    let brain = compiled(EMBEDDED, limits).unwrap();
     let url = "http://localhost/";
     let targets = format!(
         r#"{{"targets":[
@@ -167,7 +168,7 @@ fn largest() -> Vec<(&'static str, Notification)> {
 #[test]
 fn every_provider_formats_the_largest_notification_of_every_shape() {
     let limits = Limits { call: Duration::from_secs(10), ..Limits::default() };
-    let brain = Brain::with_limits(EMBEDDED, limits).unwrap();
+    let brain = compiled(EMBEDDED, limits).unwrap();
     for provider in brain.providers().unwrap() {
         let yaml = format!("targets:\n{}", provider.example);
         let name = |rest: &str| rest.split(['}', ':']).next().unwrap_or_default().to_owned();
@@ -188,7 +189,7 @@ fn every_provider_formats_the_largest_notification_of_every_shape() {
 #[test]
 fn an_answer_that_goes_beyond_the_limit_is_a_fault_and_the_next_one_is_not() {
     let limits = Limits { answer: 16 << 10, ..Limits::default() };
-    let brain = Brain::with_limits(EMBEDDED, limits).unwrap();
+    let brain = compiled(EMBEDDED, limits).unwrap();
     let read = |length: usize| brain.read(&format!(r#"{{"title":"{}"}}"#, "x".repeat(length)), "id", 0);
     assert!(read(17 << 10).unwrap_err().to_string().contains("too much data"));
     assert_eq!(read(15 << 10).unwrap().unwrap().title.len(), 15 << 10);
@@ -197,14 +198,14 @@ fn an_answer_that_goes_beyond_the_limit_is_a_fault_and_the_next_one_is_not() {
 #[test]
 fn memory_and_time_are_as_the_caller_says() {
     let limits = Limits { memory: 1 << 20, ..Limits::default() };
-    let fault = Brain::with_limits(EMBEDDED, limits).unwrap().providers().unwrap_err().to_string();
+    let fault = compiled(EMBEDDED, limits).unwrap().providers().unwrap_err().to_string();
     assert!(fault.contains("memory"), "{fault}");
     let limits = Limits { open: Duration::from_millis(20), ..Limits::default() };
-    let brain = Brain::with_limits(rogue_component(), limits).unwrap();
+    let brain = compiled(rogue_component(), limits).unwrap();
     let fault = brain.check(r#"{"targets":[{"mode":"open-loops"}]}"#).unwrap_err().to_string();
     assert_eq!(fault, "the guest broke off: it took more than 20 ms");
     let limits = Limits { call: Duration::from_millis(20), ..Limits::default() };
-    let brain = Brain::with_limits(rogue_component(), limits).unwrap();
+    let brain = compiled(rogue_component(), limits).unwrap();
     let dispatcher = brain.dispatcher(r#"{"targets":[{"name":"a","mode":"targets-loop"}]}"#).unwrap();
     assert_eq!(dispatcher.targets().unwrap_err().to_string(), "the guest broke off: it took more than 20 ms");
 }

@@ -1,10 +1,11 @@
 //! Which brain runs, and within which limits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use nuncio::brain::{self, Brain, LARGEST_COMPONENT, Limits};
+use nuncio::brain::{self, Brain, LARGEST_COMPONENT, Limits, cache};
+use nuncio::environment::{Environment, ProcessEnvironment};
 
 use super::Failure;
 
@@ -34,6 +35,11 @@ pub(super) struct BrainArguments {
     /// How long a call into the brain may take; reading the configuration, 5 times that [default: 1s]
     #[arg(long, global = true, value_name = "TIME", value_parser = read_deadline)]
     component_deadline: Option<Duration>,
+
+    /// Keep the brain's compiled code here, for sooner starts, or `none` [default: $CACHE_DIRECTORY,
+    /// $XDG_CACHE_HOME/nuncio or ~/.cache/nuncio]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    component_cache: Option<PathBuf>,
 }
 
 /// The component that was asked for, not yet compiled.
@@ -41,6 +47,8 @@ pub(super) struct Component {
     /// Where it is not the embedded one.
     bytes: Option<Vec<u8>>,
     pub(super) limits: Limits,
+    /// Where its code is to be kept, if that was said.
+    cache: Option<PathBuf>,
 }
 
 impl BrainArguments {
@@ -52,8 +60,18 @@ impl BrainArguments {
         if let Some(deadline) = self.component_deadline {
             (limits.call, limits.open) = (deadline, deadline.saturating_mul(OPEN_TAKES));
         }
-        Ok(Component { bytes, limits })
+        Ok(Component { bytes, limits, cache: self.component_cache.clone() })
     }
+}
+
+/// Where the service manager says, as systemd does (`CacheDirectory=`, systemd.exec(5)); else where the XDG Base
+/// Directory Specification says. A path that is not absolute is ignored, as that demands.
+fn default_cache(environment: &dyn Environment) -> Option<PathBuf> {
+    let folder = |name| environment.var(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let of_service = environment.var("CACHE_DIRECTORY");
+    let of_service = of_service.as_deref().and_then(|folders| folders.split(':').next()).map(PathBuf::from);
+    let of_user = || folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    of_service.filter(|path| path.is_absolute()).or_else(|| Some(of_user()?.join("nuncio")))
 }
 
 impl Component {
@@ -63,7 +81,35 @@ impl Component {
 
     /// Compiles it.
     pub(super) fn load(&self) -> Result<Brain, Failure> {
-        Ok(Brain::with_limits(self.bytes(), self.limits)?)
+        Ok(Brain::with_engine(self.bytes(), self.limits, self.engine()?)?)
+    }
+
+    /// Compiles the embedded one, whichever was asked for.
+    pub(super) fn load_embedded(&self) -> Result<Brain, Failure> {
+        Ok(Brain::with_engine(brain::EMBEDDED, Limits::default(), self.engine()?)?)
+    }
+
+    /// An engine that keeps what it compiles. Nobody needs the folder that is only the default; where that cannot be
+    /// used, every start compiles.
+    fn engine(&self) -> Result<wasmtime::Config, Failure> {
+        match &self.cache {
+            Some(none) if none == Path::new("none") => Ok(wasmtime::Config::new()),
+            Some(folder) => cache::compiled_in(folder).map_err(|error| {
+                Failure::Usage(format!(
+                    "--component-cache: {error}\n  help: `--component-cache none` keeps none"
+                ))
+            }),
+            None => {
+                let engine = default_cache(&ProcessEnvironment).map(|folder| cache::compiled_in(&folder));
+                Ok(engine
+                    .transpose()
+                    .unwrap_or_else(|error| {
+                        tracing::info!(%error, "the brain is compiled anew");
+                        None
+                    })
+                    .unwrap_or_default())
+            }
+        }
     }
 }
 
@@ -82,6 +128,8 @@ fn read_deadline(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -107,10 +155,30 @@ mod tests {
             component: None,
             component_memory: None,
             component_deadline: deadline,
+            component_cache: Some("none".into()),
         };
         let limits = |deadline| arguments(deadline).read().ok().unwrap().limits;
         assert_eq!(limits(None), Limits::default());
         assert_eq!(limits(Some(Limits::default().call)), Limits::default());
         assert_eq!(limits(Some(Duration::from_secs(1))).open, Duration::from_secs(5));
+    }
+
+    #[test]
+    fn compiled_code_is_kept_where_the_environment_says() {
+        for (variables, folder) in [
+            (vec![], None),
+            (vec![("HOME", "relative")], None),
+            (vec![("HOME", "/home/a")], Some("/home/a/.cache/nuncio")),
+            (vec![("HOME", "/home/a"), ("XDG_CACHE_HOME", "cache")], Some("/home/a/.cache/nuncio")),
+            (vec![("HOME", "/home/a"), ("XDG_CACHE_HOME", "/c")], Some("/c/nuncio")),
+            (
+                vec![("XDG_CACHE_HOME", "/c"), ("CACHE_DIRECTORY", "/var/cache/n:/var/cache/m")],
+                Some("/var/cache/n"),
+            ),
+        ] {
+            let environment: HashMap<_, _> =
+                variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            assert_eq!(default_cache(&environment), folder.map(PathBuf::from), "{environment:?}");
+        }
     }
 }

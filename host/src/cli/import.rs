@@ -9,11 +9,10 @@ use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use nuncio::brain::Brain;
 use nuncio::contract::{UrlDialect, UrlProblem, UrlTarget};
 use serde_json::{Map, Value};
 
-use super::{Failure, LARGEST_CONFIG};
+use super::{Component, Failure, LARGEST_CONFIG};
 
 mod apprise;
 mod yaml;
@@ -53,7 +52,7 @@ pub(super) struct Findings {
     pub(super) wrong: Vec<String>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+pub(super) fn run(arguments: &Arguments, component: &Component) -> Result<ExitCode, Failure> {
     let mut findings = Findings::default();
     for (n, from) in arguments.from.iter().enumerate() {
         if from.contains("://") {
@@ -67,7 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if findings.found.len() > MOST_URLS {
         return Err(Failure::Usage(format!("there are more than {MOST_URLS} URLs; import them in parts")));
     }
-    let brain = Brain::new(nuncio::brain::EMBEDDED)?;
+    let brain = component.load_embedded()?;
     let dialect = arguments.dialect.as_deref().and_then(UrlDialect::parse);
     let Findings { found, mut left_out, mut wrong } = findings;
     let (mut targets, mut names) = (Vec::new(), BTreeSet::new());

@@ -113,7 +113,7 @@ mod tests {
             Brain::with_engine(EMBEDDED, Limits::default(), engine).unwrap().providers().unwrap();
         };
         brain(&cache_in(within.path()).unwrap());
-        for entry in entries(within.path()) {
+        for entry in entries(within.path()).unwrap() {
             fs::write(entry, "no code").unwrap();
         }
         let cache = cache_in(within.path()).unwrap();
@@ -121,9 +121,13 @@ mod tests {
         assert_eq!((cache.cache_misses(), cache.cache_hits()), (1, 0));
     }
 
-    fn entries(folder: &Path) -> Vec<PathBuf> {
-        let found = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        found.flat_map(|path| if path.is_dir() { entries(&path) } else { vec![path] }).collect()
+    fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() { found.extend(entries(&path)?) } else { found.push(path) }
+        }
+        Ok(found)
     }
 
     #[test]

@@ -75,9 +75,12 @@ impl Text {
     /// for services that refuse an empty message.
     #[must_use]
     pub fn of(notification: &Notification, format: Format) -> Self {
-        let texts = [Self::of_body(&notification.body, format), Self::plain(&notification.title)];
-        let shown = texts.into_iter().find(|text| !text.is_blank());
-        shown.unwrap_or_else(|| Self::plain(notification.level.name()))
+        let body = Self::of_body(&notification.body, format);
+        if !body.is_blank() {
+            return body;
+        }
+        let title = Self::plain(&notification.title);
+        if title.is_blank() { Self::plain(notification.level.name()) } else { title }
     }
 
     /// The first line of a notification's title, or else of what its body says, as plain text: for services that
@@ -150,6 +153,9 @@ impl Text {
             written.push_str(&write::write(self.steps(), dialect));
             return written;
         };
+        if self.head.is_empty() && self.tail.is_empty() {
+            return source.to_owned();
+        }
         let (head, tail) = (write::write(self.head.iter(), dialect), write::write(self.tail.iter(), dialect));
         let parts = [head.as_str(), source, tail.as_str()];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")

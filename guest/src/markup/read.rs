@@ -1,7 +1,8 @@
 //! From text to events.
 
 use super::commonmark::{CodeBlockKind, Event as Parsed, Options, Parser, Tag as Start};
-use super::{Event, Tag, dialect};
+use super::dialect::{self, Characters};
+use super::{Event, Tag};
 use crate::notification::Field;
 
 /// What is nested deeper is flat. No person writes it, and every level costs every line of a quote.
@@ -26,10 +27,12 @@ pub(super) fn block(tag: Tag, text: &str) -> Vec<Event> {
     wrap(tag, plain(text))
 }
 
-pub(super) fn wrap(tag: Tag, mut inside: Vec<Event>) -> Vec<Event> {
-    inside.insert(0, Event::Open(tag));
-    inside.push(Event::Close);
-    inside
+pub(super) fn wrap(tag: Tag, inside: Vec<Event>) -> Vec<Event> {
+    let mut events = Vec::with_capacity(inside.len().saturating_add(2));
+    events.push(Event::Open(tag));
+    events.extend(inside);
+    events.push(Event::Close);
+    events
 }
 
 /// Items, each plain text.
@@ -48,6 +51,13 @@ pub(super) fn field(field: &Field) -> Vec<Event> {
 /// CommonMark, with GitHub's `~~struck~~`. Raw HTML is text, an image is a link with its description. A text that
 /// takes more than [`MOST_STEPS`] is plain text.
 pub(super) fn text(source: &str) -> Vec<Event> {
+    if is_bare_line(source) {
+        return block(Tag::Paragraph, source);
+    }
+    parsed(source)
+}
+
+fn parsed(source: &str) -> Vec<Event> {
     let mut reader =
         Reader { events: Vec::new(), open: Vec::new(), depth: 0, is_in_link: false, numbers: Vec::new() };
     for parsed in Parser::new_ext(source, Options::ENABLE_STRIKETHROUGH) {
@@ -57,6 +67,15 @@ pub(super) fn text(source: &str) -> Vec<Event> {
         }
     }
     reader.events
+}
+
+/// Whether a text is one line without anything that could be markup, as most are: a paragraph without more ado.
+fn is_bare_line(text: &str) -> bool {
+    /// Where any of these stands it can begin something; others do so at the beginning of a line alone.
+    const MARKS: Characters = Characters::of("\\`*_[<&~");
+    text.starts_with(char::is_alphabetic)
+        && !text.ends_with(char::is_whitespace)
+        && text.chars().all(|c| !c.is_control() && !MARKS.contains(c))
 }
 
 struct Reader {
@@ -169,4 +188,37 @@ fn language(info: &str) -> String {
     let word = info.split_whitespace().next().unwrap_or_default();
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '#' | '_' | '.');
     if word.len() <= 32 && word.chars().all(is_of_name) { word.to_owned() } else { String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_bare_line_is_what_the_parser_makes_of_it(source in r#"[a-z1é][a-z0-9 .,:;!?()@#$%^+=|/'"é>{}\]\u{a0}\u{85}-]{0,40}"#) {
+            if is_bare_line(&source) {
+                prop_assert_eq!(text(&source), parsed(&source));
+            }
+        }
+    }
+
+    #[test]
+    fn most_lines_are_bare() {
+        for (line, is_bare) in [
+            ("The disk /var on host web-1 is 98 % full; it was 91 % an hour ago.", true),
+            ("Überlauf: 3 > 2 (siehe #12)", true),
+            ("- item", false),
+            ("1. item", false),
+            ("a **b**", false),
+            ("a\nb", false),
+            ("a ", false),
+            ("a &amp; b", false),
+            ("", false),
+        ] {
+            assert_eq!(is_bare_line(line), is_bare, "{line}");
+        }
+    }
 }

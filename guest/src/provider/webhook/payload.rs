@@ -2,6 +2,8 @@
 //!
 //! What is filled in is never looked at again: a title with `$message` in it is that title.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::form;
@@ -98,7 +100,7 @@ impl Payload {
             match part {
                 Part::Literal(text) => written.push_str(text),
                 Part::Placeholder { name, in_string } => {
-                    written.push_str(&self.value(*name, *in_string, notification, format));
+                    self.fill_in(*name, *in_string, notification, format, &mut written);
                 }
             }
         }
@@ -109,37 +111,42 @@ impl Payload {
         form::of_json(&members).map_err(|member| format!("`{member}` is no form field"))
     }
 
-    fn value(&self, name: Name, in_string: bool, notification: &Notification, format: Format) -> String {
-        let color = notification.shown_color();
-        let text = match name {
-            Name::Title => Some(notification.title.clone()),
-            Name::Message => Some(notification.message(format)),
-            Name::Fields => Some(notification.body.to_json().to_string()),
-            Name::Color if self.is_color_number => Some(Color::rgb(color).to_string()),
-            Name::Color => Some(color.to_string()),
-            Name::Level => Some(notification.level.name().to_owned()),
-            Name::Type => Some(word(notification.level).to_owned()),
-            Name::Id => Some(notification.id.clone()),
-            Name::Tags => Some(Value::from(notification.tags.clone()).to_string()),
-            Name::Link => notification.link.clone(),
-            Name::Key => notification.resolves.clone().or_else(|| notification.key.clone()),
+    fn fill_in(
+        &self,
+        name: Name,
+        in_string: bool,
+        notification: &Notification,
+        format: Format,
+        out: &mut String,
+    ) {
+        let color = || notification.shown_color();
+        let text: Option<Cow<'_, str>> = match name {
+            Name::Title => Some(notification.title.as_str().into()),
+            Name::Message => Some(notification.message(format).into()),
+            Name::Fields => Some(notification.body.to_json().to_string().into()),
+            Name::Color if self.is_color_number => Some(Color::rgb(color()).to_string().into()),
+            Name::Color => Some(color().to_string().into()),
+            Name::Level => Some(notification.level.name().into()),
+            Name::Type => Some(word(notification.level).into()),
+            Name::Id => Some(notification.id.as_str().into()),
+            Name::Tags => Some(Value::from(notification.tags.clone()).to_string().into()),
+            Name::Link => notification.link.as_deref().map(Cow::from),
+            Name::Key => notification.resolves.as_deref().or(notification.key.as_deref()).map(Cow::from),
         };
         let is_json_value =
             matches!(name, Name::Fields | Name::Tags) || (name == Name::Color && self.is_color_number);
         let is_json = matches!(self.syntax, Syntax::Json | Syntax::JsonForm);
         if is_json && !in_string && text.is_none() {
-            return "null".to_owned();
+            return out.push_str("null");
         }
         let text = text.unwrap_or_default();
         match self.syntax {
-            Syntax::Json | Syntax::JsonForm if in_string => {
-                inside_of(&Value::from(text).to_string()).to_owned()
-            }
-            Syntax::Json | Syntax::JsonForm if is_json_value => text,
-            Syntax::Json | Syntax::JsonForm => Value::from(text).to_string(),
-            Syntax::Form => form::encode(&text),
-            Syntax::Text => text,
-            Syntax::Xml => xml::escape(&text),
+            Syntax::Json | Syntax::JsonForm if in_string => out.push_str(inside_of(&json_of(&text))),
+            Syntax::Json | Syntax::JsonForm if is_json_value => out.push_str(&text),
+            Syntax::Json | Syntax::JsonForm => out.push_str(&json_of(&text)),
+            Syntax::Form => out.push_str(&form::encode(&text)),
+            Syntax::Text => out.push_str(&text),
+            Syntax::Xml => out.push_str(&xml::escape(&text)),
         }
     }
 
@@ -211,6 +218,11 @@ fn hint(unknown: &[&str]) -> String {
 }
 
 /// What is between the quotes of a JSON string.
+/// A text as JSON, which every text has.
+fn json_of(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
 fn inside_of(string: &str) -> &str {
     string.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()
 }

@@ -1,39 +1,41 @@
-//! What does one call through the component boundary cost?
+//! What does a call through the component boundary cost, against the same code without one?
 //!
-//! Prints, for each kind of call, the median over interleaved rounds and their range, in microseconds. Figures
-//! of one run can be compared with each other; those of two runs cannot, because machines are shared.
+//! `cargo bench --bench boundary`, or `-- native`, `-- cold`, `-- limits` or `-- large` for one part:
 //!
-//! Then what the fence costs: `format` within limits against the same component in an engine without any, as the
-//! ratio of rounds that follow one another.
+//! - `native`: route, format and judge by the component, and by the same Rust code built for this machine.
+//! - `cold`: what an instance costs, against a call on one that is there.
+//! - `limits`: `format` within limits of time, memory and answers, against the same in an engine without any.
+//! - `large`: what the largest notifications take of the second that a call may take.
 #![expect(
     clippy::disallowed_methods,
     clippy::expect_used,
     clippy::unwrap_used,
-    reason = "a benchmark measures time"
+    reason = "a benchmark measures time, and stops at what it does not expect"
 )]
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use nuncio::brain::{Brain, EMBEDDED};
-use nuncio::contract::{Attempt, Level, Notification, Outcome, Reply};
+use measure::{ROUNDS, Series, is_wanted, machine};
+use nuncio::brain::{Brain, Dispatcher, EMBEDDED, Limits};
+use nuncio::contract::{Attempt, Endpoint, Level, Notification, Outcome, Reply};
+use nuncio::notification::LARGEST_NOTIFICATION;
+use nuncio_guest as native;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
 
 use unfenced::nuncio::dispatch::types as raw;
+
+mod measure;
 
 /// The contract once more: what the library makes of it can only be called within limits.
 mod unfenced {
     wasmtime::component::bindgen!({ path: "../wit", world: "notifier" });
 }
 
-/// Rounds of the comparison: more, because it is of figures that are near to each other.
+/// Rounds of the comparison of limits: more, because it is of figures that are near to each other.
 const PAIRS: usize = 31;
 
-/// What the fence may cost at most, as a ratio.
-const MOST: f64 = 1.4;
-
-const ROUNDS: usize = 9;
 const CALLS: u32 = 2_000;
 
 const TARGETS: &str = r#"{"targets":[
@@ -45,116 +47,275 @@ const TITLE: &str = "❌ Service went down ❌";
 const FIELDS: [(&str, &str); 3] =
     [("Service Name", "git"), ("Detail", "connection refused"), ("Last Seen", "12s ago")];
 
+const FIRST: Attempt =
+    Attempt { number: 0, sent: 0, queued_at: 0, first_tried: 0, began: 0, level: Level::Warn, plain: false };
+
 fn main() {
+    println!(
+        "{}; component of {} bytes; medians of {ROUNDS} rounds in turns, and their range; microseconds a call\n",
+        machine(),
+        EMBEDDED.len()
+    );
     let brain = Brain::new(EMBEDDED).expect("the embedded component is a brain");
-    let dispatcher = brain.dispatcher(TARGETS).expect("the configuration is right");
-    let instantiate = instantiation();
-    let notification = Notification::new(Level::Warn, TITLE).fields(FIELDS);
-    let json =
-        r#"{"level":"warn","title":"Service went down","body":{"Service Name":"git","Last Seen":"12s ago"}}"#;
-    let attempt = Attempt {
-        number: 1,
-        sent: 1,
-        queued_at: 0,
-        first_tried: 0,
-        began: 0,
-        level: Level::Warn,
-        plain: false,
-    };
-    let endpoint = dispatcher.untried().expect("the brain answers");
-    let delivered = Outcome::Reply(Reply { status: 200, headers: vec![], body: vec![] });
-    let headers =
-        vec![("content-type".into(), "text/plain".into()), ("date".into(), "Sun, 22 Nov 2026".into())];
-    let failed = Outcome::Reply(Reply { status: 503, headers, body: b"down for a moment".to_vec() });
-    let format = |target: &str| {
-        black_box(dispatcher.format(target, &notification, attempt, 0).unwrap().unwrap());
-    };
-    let judge = |outcome: &Outcome| {
-        black_box(dispatcher.judge("phone", attempt, outcome, endpoint, 0, 7).unwrap());
-    };
-    let admit = || {
-        black_box(dispatcher.admit("phone", attempt, endpoint, 0).unwrap());
-    };
-    let kinds: [(&str, &dyn Fn()); 10] = [
-        ("instantiate", &instantiate),
-        ("instantiate and read a notification", &|| {
-            black_box(brain.read(json, "id", 0).unwrap().unwrap());
-        }),
-        ("instantiate and open three targets", &|| brain.check(TARGETS).unwrap().unwrap()),
-        ("route to three targets", &|| {
-            black_box(dispatcher.route(&notification).unwrap());
-        }),
-        ("admit a retry", &admit),
-        ("format for ntfy", &|| format("phone")),
-        ("format for gotify", &|| format("desk")),
-        ("format for a webhook", &|| format("chat")),
-        ("judge a success", &|| judge(&delivered)),
-        ("judge a failure", &|| judge(&failed)),
-    ];
-    let mut measured = vec![Vec::with_capacity(ROUNDS); kinds.len()];
-    // The first round warms up and is left out.
-    for round in 0..=ROUNDS {
-        for ((_, call), rounds) in kinds.iter().zip(&mut measured) {
-            let start = Instant::now();
-            (0..CALLS).for_each(|_| call());
-            let microseconds = start.elapsed().as_secs_f64() * 1e6 / f64::from(CALLS);
-            if round > 0 {
-                rounds.push(microseconds);
-            }
-        }
+    if is_wanted("native") {
+        against_native(&brain);
     }
-    println!("component: {} bytes; {ROUNDS} rounds of {CALLS} calls; microseconds a call", EMBEDDED.len());
-    println!("{:38} {:>8} {:>8} {:>8}", "", "median", "least", "most");
-    for ((name, _), rounds) in kinds.iter().zip(&mut measured) {
-        rounds.sort_by(f64::total_cmp);
-        let at = |n: usize| rounds.get(n).copied().unwrap_or(f64::NAN);
-        println!("{name:38} {:8.2} {:8.2} {:8.2}", at(ROUNDS / 2), at(0), at(ROUNDS - 1));
+    if is_wanted("cold") {
+        cold(&brain);
     }
-    for target in ["phone", "desk", "chat"] {
-        compare(target, &|| format(target), &mut bare(target));
+    if is_wanted("limits") {
+        limits(&brain);
+    }
+    if is_wanted("large") {
+        large();
     }
 }
 
-/// Formats for a target within limits and without, in turns, and prints the ratio.
-fn compare(target: &str, fenced: &dyn Fn(), bare: &mut dyn FnMut()) {
-    let time = |call: &mut dyn FnMut()| {
-        let start = Instant::now();
-        (0..CALLS).for_each(|_| call());
-        start.elapsed().as_secs_f64()
-    };
-    let mut ratios = Vec::with_capacity(PAIRS);
-    for pair in 0..=PAIRS {
-        // Each goes first as often as the other.
-        let (with, without) = if pair % 2 == 0 {
-            let with = time(&mut || fenced());
-            (with, time(bare))
-        } else {
-            let without = time(bare);
-            (time(&mut || fenced()), without)
-        };
-        if pair > 0 {
-            ratios.push(with / without);
+/// What is called, and its name.
+type Kind<'a> = (String, Box<dyn FnMut() + 'a>);
+
+/// The time of so many calls each, in microseconds a call, in turns.
+fn in_turns(calls: u32, kinds: &mut [Kind<'_>]) -> Vec<Series> {
+    let mut measured = vec![Series::default(); kinds.len()];
+    for round in 0..=ROUNDS {
+        for ((_, call), series) in kinds.iter_mut().zip(&mut measured) {
+            let start = Instant::now();
+            (0..calls).for_each(|_| call());
+            if round > 0 {
+                series.push(start.elapsed().as_secs_f64() * 1e6 / f64::from(calls));
+            }
         }
     }
-    ratios.sort_by(f64::total_cmp);
-    let at = |n: usize| ratios.get(n).copied().unwrap_or(f64::NAN);
-    let verdict = if at(PAIRS / 2) <= MOST { "within" } else { "ABOVE" };
+    measured
+}
+
+// === native ===
+
+fn notification() -> Notification {
+    Notification::new(Level::Warn, TITLE).fields(FIELDS)
+}
+
+fn against_native(brain: &Brain) {
+    let dispatcher = brain.dispatcher(TARGETS).expect("the configuration is right");
+    let config = native::config::Config::read(TARGETS).expect("the configuration is right");
+    let endpoint = dispatcher.untried().expect("the brain answers");
+    let notification = notification();
+    let same = native_notification();
+    let reply = Reply {
+        status: 200,
+        headers: vec![("content-type".into(), "application/json".into())],
+        body: br#"{"id":"x","time":1}"#.to_vec(),
+    };
+    let same_reply = native::outcome::Outcome::Reply(native::outcome::Reply {
+        status: reply.status,
+        headers: reply.headers.clone(),
+        body: reply.body.clone(),
+    });
+    let (delivered, failed) =
+        (Outcome::Reply(reply), Outcome::Reply(Reply { status: 503, headers: vec![], body: vec![] }));
+    println!("| call | component | native | component / native |");
+    println!("|---|---|---|---|");
+    let (mut of_component, mut of_native) = (0.0, 0.0);
+    for target in ["phone", "desk", "chat"] {
+        let mut kinds: Vec<Kind<'_>> = vec![
+            (
+                "route to three targets".into(),
+                Box::new(|| drop(black_box(dispatcher.route(&notification).unwrap()))),
+            ),
+            ("".into(), Box::new(|| native_route(&config, &same))),
+            (format!("format for `{target}`"), Box::new(|| format(&dispatcher, target, &notification))),
+            ("".into(), Box::new(|| native_format(&config, target, &same))),
+            ("judge a success".into(), Box::new(|| judge(&dispatcher, target, &delivered, endpoint))),
+            ("".into(), Box::new(|| native_judge(&config, target, &same_reply))),
+            ("judge a failure".into(), Box::new(|| judge(&dispatcher, target, &failed, endpoint))),
+            (
+                "admit".into(),
+                Box::new(|| {
+                    black_box(dispatcher.admit(target, FIRST, endpoint, 0).unwrap());
+                }),
+            ),
+        ];
+        let measured = in_turns(CALLS, &mut kinds);
+        let names: Vec<String> = kinds.iter().map(|(name, _)| name.clone()).collect();
+        let mut rows = names.iter().zip(&measured).peekable();
+        let mut sums = [0.0, 0.0];
+        while let Some((name, component)) = rows.next() {
+            match rows.next_if(|(name, _)| name.is_empty()) {
+                Some((_, native)) => {
+                    println!(
+                        "| {name} | {} | {} | {} |",
+                        component.shown(2),
+                        native.shown(2),
+                        component.per(native).shown(2)
+                    );
+                    sums[0] += component.median();
+                    sums[1] += native.median();
+                }
+                None => println!("| {name} | {} | | |", component.shown(2)),
+            }
+        }
+        println!(
+            "| **route, format and judge** | {:.2} | {:.2} | **{:.2}** |",
+            sums[0],
+            sums[1],
+            sums[0] / sums[1]
+        );
+        of_component += sums[0];
+        of_native += sums[1];
+    }
     println!(
-        "format for {target}, limits on against off: {:.2} ({:.2} to {:.2}), {verdict} {MOST}",
-        at(PAIRS / 2),
-        at(0),
-        at(PAIRS - 1)
+        "| **all three targets** | {of_component:.2} | {of_native:.2} | **{:.2}** |\n",
+        of_component / of_native
     );
+}
+
+fn format(dispatcher: &Dispatcher, target: &str, notification: &Notification) {
+    black_box(dispatcher.format(target, notification, FIRST, 0).unwrap().unwrap());
+}
+
+fn judge(dispatcher: &Dispatcher, target: &str, outcome: &Outcome, endpoint: Endpoint) {
+    black_box(dispatcher.judge(target, FIRST, outcome, endpoint, 0, 7).unwrap());
+}
+
+fn native_notification() -> native::notification::Notification {
+    use native::notification::{Body, Field, Level, Notification};
+    let field = |(name, value): (&str, &str)| Field { name: name.into(), value: value.into() };
+    Notification {
+        id: String::new(),
+        at: 0,
+        level: Level::Warn,
+        title: TITLE.into(),
+        body: Body::Fields(FIELDS.map(field).into()),
+        color: None,
+        to: vec![],
+        tags: vec![],
+        link: None,
+        key: None,
+        resolves: None,
+    }
+}
+
+fn native_route(config: &native::config::Config, notification: &native::notification::Notification) {
+    let targets = config.targets().iter();
+    let targets = targets.map(|target| (target.name.as_str(), &target.filter, target.when.as_ref()));
+    black_box(native::filter::route(black_box(notification), targets));
+}
+
+fn native_format(
+    config: &native::config::Config,
+    target: &str,
+    notification: &native::notification::Notification,
+) {
+    let target = config.target(target).unwrap();
+    let occasion = native::provider::Occasion { now: 0, is_plain: false };
+    drop(black_box(target.format(black_box(notification), &occasion).unwrap()));
+}
+
+fn native_judge(config: &native::config::Config, target: &str, outcome: &native::outcome::Outcome) {
+    let target = config.target(target).unwrap();
+    let attempt = native::judge::Attempt {
+        number: 0,
+        sent: 0,
+        queued_at: 0,
+        first_tried: 0,
+        began: 0,
+        level: native::notification::Level::Warn,
+        is_plain: false,
+    };
+    let understood = target.understand(black_box(outcome), 0);
+    let endpoint = native::judge::Endpoint::default();
+    black_box(native::judge::judge(&target.policy, &attempt, &understood, endpoint, 0, 7));
+}
+
+// === cold ===
+
+fn cold(brain: &Brain) {
+    let dispatcher = brain.dispatcher(TARGETS).expect("the configuration is right");
+    let (notification, instantiate) = (notification(), instantiation());
+    let json =
+        r#"{"level":"warn","title":"Service went down","body":{"Service Name":"git","Last Seen":"12s ago"}}"#;
+    let mut kinds: Vec<Kind<'_>> = vec![
+        ("instantiate".into(), Box::new(instantiate)),
+        (
+            "instantiate and read a notification".into(),
+            Box::new(|| drop(black_box(brain.read(json, "id", 0).unwrap().unwrap()))),
+        ),
+        ("instantiate and open three targets".into(), Box::new(|| brain.check(TARGETS).unwrap().unwrap())),
+        (
+            "format, on an instance that is there".into(),
+            Box::new(|| format(&dispatcher, "phone", &notification)),
+        ),
+    ];
+    let measured = in_turns(CALLS, &mut kinds);
+    println!("| call | microseconds |");
+    println!("|---|---|");
+    for ((name, _), series) in kinds.iter().zip(measured) {
+        println!("| {name} | {} |", series.shown(2));
+    }
+    println!();
+}
+
+/// Making an instance, without anything that is called on it.
+fn instantiation() -> impl Fn() {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    let engine = Engine::new(&config).expect("the engine starts");
+    let component = Component::from_binary(&engine, EMBEDDED).expect("it is a component");
+    let linker = linker(&engine, &component);
+    let pre = linker.instantiate_pre(&component).expect("nothing is missing");
+    move || {
+        let mut store = Store::new(&engine, ());
+        store.set_epoch_deadline(1);
+        black_box(pre.instantiate(&mut store).expect("it starts"));
+    }
+}
+
+fn linker(engine: &Engine, component: &Component) -> Linker<()> {
+    let mut linker = Linker::<()>::new(engine);
+    for (name, _) in component.component_type().imports(engine) {
+        linker.instance(name).expect("only types are imported");
+    }
+    linker
+}
+
+// === limits ===
+
+fn limits(brain: &Brain) {
+    let dispatcher = brain.dispatcher(TARGETS).expect("the configuration is right");
+    let notification = notification();
+    println!("| format for | limits on / off |");
+    println!("|---|---|");
+    for target in ["phone", "desk", "chat"] {
+        let mut bare = bare(target);
+        let time = |call: &mut dyn FnMut()| {
+            let start = Instant::now();
+            (0..CALLS).for_each(|_| call());
+            start.elapsed().as_secs_f64()
+        };
+        let mut ratios = Series::default();
+        for pair in 0..=PAIRS {
+            // Each goes first as often as the other.
+            let (with, without) = if pair % 2 == 0 {
+                let with = time(&mut || format(&dispatcher, target, &notification));
+                (with, time(&mut bare))
+            } else {
+                let without = time(&mut bare);
+                (time(&mut || format(&dispatcher, target, &notification)), without)
+            };
+            if pair > 0 {
+                ratios.push(with / without);
+            }
+        }
+        println!("| `{target}` | {} |", ratios.shown(2));
+    }
+    println!();
 }
 
 /// Formatting in an engine without epochs, limits on memory, answers and handles, and with wasmtime's own stack.
 fn bare(target: &'static str) -> impl FnMut() {
     let engine = Engine::new(&Config::new()).expect("the engine starts");
     let component = Component::from_binary(&engine, EMBEDDED).expect("it is a component");
-    let mut linker = Linker::<()>::new(&engine);
-    for (name, _) in component.component_type().imports(&engine) {
-        linker.instance(name).expect("only types are imported");
-    }
+    let linker = linker(&engine, &component);
     let mut store = Store::new(&engine, ());
     store.set_hostcall_fuel(usize::MAX);
     let bindings = unfenced::Notifier::instantiate(&mut store, &component, &linker).expect("it starts");
@@ -175,8 +336,8 @@ fn bare(target: &'static str) -> impl FnMut() {
         resolves: None,
     };
     let attempt = raw::Attempt {
-        number: 1,
-        sent: 1,
+        number: 0,
+        sent: 0,
         queued_at: 0,
         first_tried: 0,
         began: 0,
@@ -190,20 +351,36 @@ fn bare(target: &'static str) -> impl FnMut() {
     }
 }
 
-/// Making an instance, without anything that is called on it.
-fn instantiation() -> impl Fn() {
-    let mut config = Config::new();
-    config.epoch_interruption(true);
-    let engine = Engine::new(&config).expect("the engine starts");
-    let component = Component::from_binary(&engine, EMBEDDED).expect("it is a component");
-    let mut linker = Linker::<()>::new(&engine);
-    for (name, _) in component.component_type().imports(&engine) {
-        linker.instance(name).expect("only types are imported");
-    }
-    let pre = linker.instantiate_pre(&component).expect("nothing is missing");
-    move || {
-        let mut store = Store::new(&engine, ());
-        store.set_epoch_deadline(1);
-        black_box(pre.instantiate(&mut store).expect("it starts"));
+// === large ===
+
+const LARGE: &str = r#"{"targets":[
+    {"name":"telegram","provider":"telegram","token":{"$secret":"telegram/token"},"chat":"1"},
+    {"name":"matrix","provider":"matrix","url":"https://m.example","token":{"$secret":"matrix/token"},"room":"!a:b"},
+    {"name":"chat","provider":"webhook","url":{"$secret":"chat/url"},"payload":"{\"text\":\"$title $message\"}"}]}"#;
+
+fn large() {
+    let patient = Limits { call: std::time::Duration::from_secs(60), ..Limits::default() };
+    let brain = Brain::with_limits(EMBEDDED, patient).expect("the embedded component is a brain");
+    let dispatcher = brain.dispatcher(LARGE).expect("the configuration is right");
+    let log = "2026-11-27T12:00:00Z web-1 nginx: upstream timed out (110: Connection timed out)\n";
+    println!("| {} kB of | telegram, ms | matrix, ms | webhook, ms |", LARGEST_NOTIFICATION >> 10);
+    println!("|---|---|---|---|");
+    for (shape, pattern) in [
+        ("log lines", log),
+        ("words", "some words "),
+        ("marks", "*a* "),
+        ("a list", "- a\n"),
+        ("paragraphs", "a\n\n"),
+    ] {
+        let text = pattern.repeat((LARGEST_NOTIFICATION - 100) / pattern.len());
+        let notification = Notification::new(Level::Warn, "x").text(text);
+        let kind = |target| -> Kind<'_> {
+            let (dispatcher, notification) = (&dispatcher, &notification);
+            (String::new(), Box::new(move || format(dispatcher, target, notification)))
+        };
+        let measured = in_turns(1, &mut [kind("telegram"), kind("matrix"), kind("chat")]);
+        let times: Vec<String> =
+            measured.iter().map(|series| format!("{:.1}", series.median() / 1e3)).collect();
+        println!("| {shape} | {} |", times.join(" | "));
     }
 }

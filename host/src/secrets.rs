@@ -9,7 +9,7 @@ mod traces;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -30,18 +30,43 @@ struct Target {
     values: HashMap<String, SecretString>,
     /// What looks for every text that would give a value away, from the first reply on.
     finder: OnceLock<Finder>,
+    /// What looks for what the latest request carried: most of a target's carry the same.
+    latest: Mutex<Option<(Derived, Arc<Finder>)>>,
 }
 
 /// What a request carries that was computed from secrets, and would give them away if it came back.
-#[derive(Default)]
-pub struct Derived(Finder);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Derived {
+    computed: Vec<String>,
+    headers: Vec<String>,
+}
 
 impl Derived {
     /// From every text that was computed from secrets, and every value of a header that holds one.
     #[must_use]
     pub fn new(computed: &[&str], headers: &[&str]) -> Self {
-        let computed = computed.iter().flat_map(|text| traces::of_computed(text));
-        Self(Finder::new(computed.chain(headers.iter().flat_map(|value| traces::of_header(value)))))
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Self { computed: owned(computed), headers: owned(headers) }
+    }
+
+    fn finder(&self) -> Finder {
+        let computed = self.computed.iter().flat_map(|text| traces::of_computed(text));
+        Finder::new(computed.chain(self.headers.iter().flat_map(|value| traces::of_header(value))))
+    }
+}
+
+/// What looks for everything that one reply may not show.
+struct Finders<'a> {
+    of_target: Option<&'a Finder>,
+    of_request: Option<Arc<Finder>>,
+}
+
+impl Finders<'_> {
+    /// The text with all of it blotted out; `None` where there is nothing of it.
+    fn blotted(&self, text: &[u8]) -> Option<Vec<u8>> {
+        let finders = self.of_request.as_deref().into_iter().chain(self.of_target);
+        let found: Vec<_> = finders.flat_map(|finder| finder.find(text)).collect();
+        (!found.is_empty()).then(|| blot(text, found))
     }
 }
 
@@ -80,24 +105,50 @@ impl Secrets {
     /// blotted out too. Fewer than 4 bytes stay.
     #[must_use]
     pub fn redact(&self, target: &str, derived: &Derived, text: &[u8]) -> Vec<u8> {
-        let mut found = derived.0.find(text);
-        if let Some(target) = self.targets.get(target) {
-            let traces = || target.values.values().flat_map(|value| traces::of_value(value.expose_secret()));
-            found.extend(target.finder.get_or_init(|| Finder::new(traces())).find(text));
-        }
-        blot(text, found)
+        self.finders(target, derived).blotted(text).unwrap_or_else(|| text.to_vec())
     }
 
     /// A reply with everything blotted out of its body and of the values of its headers that [`Secrets::redact`]
     /// blots out of a text.
     #[must_use]
     pub fn redact_reply(&self, target: &str, derived: &Derived, mut reply: Reply) -> Reply {
-        reply.body = self.redact(target, derived, &reply.body);
+        let finders = self.finders(target, derived);
+        if let Some(body) = finders.blotted(&reply.body) {
+            reply.body = body;
+        }
         for (_, value) in &mut reply.headers {
-            let redacted = self.redact(target, derived, value.as_bytes());
-            *value = String::from_utf8_lossy(&redacted).into_owned();
+            if let Some(blotted) = finders.blotted(value.as_bytes()) {
+                *value = String::from_utf8_lossy(&blotted).into_owned();
+            }
         }
         reply
+    }
+
+    fn finders(&self, target: &str, derived: &Derived) -> Finders<'_> {
+        let target = self.targets.get(target);
+        let of_target = target.map(|target| {
+            let traces = || target.values.values().flat_map(|value| traces::of_value(value.expose_secret()));
+            target.finder.get_or_init(|| Finder::new(traces()))
+        });
+        let of_request = (*derived != Derived::default()).then(|| match target {
+            Some(target) => target.finder_of(derived),
+            None => Arc::new(derived.finder()),
+        });
+        Finders { of_target, of_request }
+    }
+}
+
+impl Target {
+    fn finder_of(&self, derived: &Derived) -> Arc<Finder> {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*latest {
+            Some((of, finder)) if of == derived => Arc::clone(finder),
+            _ => {
+                let finder = Arc::new(derived.finder());
+                *latest = Some((derived.clone(), Arc::clone(&finder)));
+                finder
+            }
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Finds many texts in another one, and what of them its end breaks off.
 //!
 //! It refuses to know what the texts are. One pass over the text is enough however many there are, and
-//! however they overlap, so that nobody can make a search slow by what is searched for.
+//! however they overlap, so that nobody can make a search slow by what is searched for. Most texts have nothing to
+//! be found in them, and a quick look for beginnings says so.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 /// A text to find.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,8 +21,10 @@ pub struct Wanted {
 /// What looks for texts.
 pub struct Finder {
     texts: Vec<Wanted>,
-    /// What finds whole ones; `None` where there are more than it can have.
-    whole: Option<AhoCorasick>,
+    /// What sees whether there is anything to find; `None` where there are more texts than it can have.
+    heads: Option<AhoCorasick>,
+    /// What finds whole ones, from the first time on that there is something to find; likewise.
+    whole: OnceLock<Option<AhoCorasick>>,
 }
 
 impl Finder {
@@ -31,10 +35,10 @@ impl Finder {
         texts.sort_unstable();
         // Of those that differ only in how many bytes of a beginning count, the first asks for the fewest.
         texts.dedup_by(|later, first| later.text == first.text);
-        // Quick to make: most are used for one reply.
-        let kind = Some(AhoCorasickKind::NoncontiguousNFA);
-        let whole = AhoCorasick::builder().kind(kind).build(texts.iter().map(|wanted| &wanted.text));
-        Self { texts, whole: whole.ok() }
+        let mut heads: Vec<&[u8]> = texts.iter().map(Wanted::head).collect();
+        heads.dedup();
+        let heads = search(heads, MatchKind::LeftmostFirst);
+        Self { texts, heads, whole: OnceLock::new() }
     }
 
     /// Where the texts stand, in the order of their ends; they may overlap. The last is the longest beginning of a
@@ -42,7 +46,12 @@ impl Finder {
     #[must_use]
     pub fn find(&self, text: &[u8]) -> Vec<Range<usize>> {
         let everything = || std::iter::once(0..text.len()).collect();
-        let Some(whole) = &self.whole else { return everything() };
+        let Some(heads) = &self.heads else { return everything() };
+        if !heads.is_match(text) {
+            return Vec::new();
+        }
+        let whole = || search(self.texts.iter().map(|wanted| wanted.text.as_bytes()), MatchKind::Standard);
+        let Some(whole) = self.whole.get_or_init(whole) else { return everything() };
         let mut found: Vec<Range<usize>> =
             whole.find_overlapping_iter(text).map(|found| found.range()).collect();
         let cut = self.texts.iter().filter_map(|wanted| wanted.cut(text)).max();
@@ -51,19 +60,24 @@ impl Finder {
     }
 }
 
+/// A search for texts that is quick to make, as some are for one reply.
+fn search<'a>(texts: impl IntoIterator<Item = &'a [u8]>, kind: MatchKind) -> Option<AhoCorasick> {
+    AhoCorasick::builder().kind(Some(AhoCorasickKind::NoncontiguousNFA)).match_kind(kind).build(texts).ok()
+}
+
 impl Wanted {
+    /// What is there wherever the text or as much of its beginning as counts is.
+    fn head(&self) -> &[u8] {
+        let whole = self.text.as_bytes();
+        whole.get(..self.least.max(1)).unwrap_or(whole)
+    }
+
     /// How much of its beginning a text ends with, and not with all of it; `None` where that is too little.
     fn cut(&self, text: &[u8]) -> Option<usize> {
         let longest = self.text.len().saturating_sub(1).min(text.len());
         let ends =
             |length: &usize| self.text.as_bytes().get(..*length).is_some_and(|cut| text.ends_with(cut));
         (self.least.max(1)..=longest).rev().find(ends)
-    }
-}
-
-impl Default for Finder {
-    fn default() -> Self {
-        Self::new([])
     }
 }
 

@@ -87,8 +87,10 @@ fn answers_to(cases: &Value) -> Value {
         "cases": each(list(&cases["cases"]), |asked| {
             let json = json_text(&asked["notification"]);
             let read = brain.read(&json, text(&asked["id"]), number(&asked["at"])).unwrap().unwrap();
-            let decisions = each(dispatcher.route(&read).unwrap(), decision);
+            let decisions = each(dispatcher.explain(&read).unwrap(), decision);
             let chosen = list(&decisions).iter().filter(|decision| decision["choice"] == "send");
+            let routed = each(dispatcher.route(&read).unwrap(), decision);
+            assert!(list(&decisions).iter().filter(|decision| decision["choice"] != "skip").eq(list(&routed)));
             let asked_too = asked["ask"].as_array().into_iter().flatten();
             let targets = chosen.map(|decision| &decision["target"]).chain(asked_too);
             let endpoint = endpoint_of(dispatcher.untried().unwrap(), asked.get("endpoint"));

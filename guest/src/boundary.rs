@@ -107,10 +107,12 @@ impl GuestDispatcher for Config {
     }
 
     fn route(&self, notification: wit::Notification) -> Vec<wit::Decision> {
-        let targets = Config::targets(self);
-        let targets =
-            targets.iter().map(|target| (target.name.as_str(), &target.filter, target.when.as_ref()));
-        let decisions = filter::route(&notification_in(notification), targets);
+        let decisions = Config::route(self, &notification_in(notification));
+        decisions.into_iter().map(decision_out).collect()
+    }
+
+    fn explain(&self, notification: wit::Notification) -> Vec<wit::Decision> {
+        let decisions = Config::explain(self, &notification_in(notification));
         decisions.into_iter().map(decision_out).collect()
     }
 

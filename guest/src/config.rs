@@ -7,6 +7,8 @@
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Pointer, did_you_mean};
+use crate::filter::{self, Choice, Decision, Index};
+use crate::notification::Notification;
 use crate::policy::{Policy, RetrySettings};
 use crate::provider::{self, Entry};
 use crate::schema;
@@ -16,6 +18,7 @@ use crate::target::{self, Target};
 /// A configuration that was read.
 pub struct Config {
     targets: Vec<Target>,
+    index: Index,
 }
 
 /// In which form of list a target stands.
@@ -75,7 +78,11 @@ impl Config {
             let hint = did_you_mean(name, ["targets", "retry", "providers"]);
             problems.key(&root.at(name), format!("unknown key `{name}`"), hint);
         }
-        if problems.is_empty() { Ok(Self { targets }) } else { Err(problems.into_vec()) }
+        if !problems.is_empty() {
+            return Err(problems.into_vec());
+        }
+        let index = Index::new(targets.iter().map(Target::wants));
+        Ok(Self { targets, index })
     }
 
     /// The targets, in the order of the configuration.
@@ -87,7 +94,25 @@ impl Config {
     /// The target of a name.
     #[must_use]
     pub fn target(&self, name: &str) -> Option<&Target> {
-        self.targets.iter().find(|target| target.name == name)
+        self.targets.get(self.index.number(name)?)
+    }
+
+    /// Decides which targets get a notification: one decision for each that does, in the order of the
+    /// configuration, then one for each name in `to` that no target has.
+    #[must_use]
+    pub fn route(&self, notification: &Notification) -> Vec<Decision> {
+        let candidates = self.index.candidates(notification);
+        let candidates = candidates.into_iter().filter_map(|number| self.targets.get(number));
+        let decisions = candidates.map(|target| filter::decide(notification, target.wants()));
+        let sent = decisions.filter(|decision| decision.choice == Choice::Send);
+        sent.chain(self.index.unknown(notification)).collect()
+    }
+
+    /// As [`Config::route`], with a decision for every target.
+    #[must_use]
+    pub fn explain(&self, notification: &Notification) -> Vec<Decision> {
+        let decisions = self.targets.iter().map(|target| filter::decide(notification, target.wants()));
+        decisions.chain(self.index.unknown(notification)).collect()
     }
 }
 

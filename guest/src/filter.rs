@@ -1,4 +1,9 @@
 //! Where a notification goes: by name, or by each target's minimum level and tags.
+//!
+//! Guarantees: who is not a candidate by the [`Index`] does not get it, so that a notification need not be held
+//! against the filter of every target.
+
+use std::collections::BTreeMap;
 
 use crate::diagnostic::did_you_mean;
 use crate::notification::{Level, Notification};
@@ -52,36 +57,104 @@ pub struct Decision {
     pub because: String,
 }
 
-/// One decision a target in the order given, then one for each name in `to` that no target has.
+/// What a target wants, and its name.
+#[derive(Clone, Copy)]
+pub struct Wants<'a> {
+    /// The target's name.
+    pub name: &'a str,
+    /// Which notifications it gets.
+    pub filter: &'a Filter,
+    /// What it wants beside its filter.
+    pub when: Option<&'a Condition>,
+}
+
+/// Decides whether a target gets a notification.
 #[must_use]
-pub fn route<'a>(
-    notification: &Notification,
-    targets: impl Iterator<Item = (&'a str, &'a Filter, Option<&'a Condition>)> + Clone,
-) -> Vec<Decision> {
-    let decide = |(name, filter, when): (&str, &Filter, Option<&Condition>)| {
-        let (choice, because) = if notification.to.is_empty() {
-            match filter.refusal(notification) {
-                None => answer(when, notification),
-                Some(refusal) => (Choice::Skip, refusal),
-            }
-        } else if notification.to.iter().any(|to| to == name) {
-            (Choice::Send, "`to` names it".to_owned())
-        } else {
-            (Choice::Skip, "`to` names others".to_owned())
-        };
-        Decision { target: name.to_owned(), choice, because }
-    };
-    let mut decisions: Vec<Decision> = targets.clone().map(decide).collect();
-    for (n, name) in notification.to.iter().enumerate() {
-        let known = targets.clone().any(|(target, ..)| target == name);
-        let repeated = notification.to.iter().take(n).any(|earlier| earlier == name);
-        if !known && !repeated {
-            let hint = did_you_mean(name, targets.clone().map(|(target, ..)| target));
-            let because = format!("no target has this name; {hint}");
-            decisions.push(Decision { target: name.clone(), choice: Choice::Unknown, because });
+pub fn decide(notification: &Notification, wants: Wants<'_>) -> Decision {
+    let Wants { name, filter, when } = wants;
+    let (choice, because) = if notification.to.is_empty() {
+        match filter.refusal(notification) {
+            None => answer(when, notification),
+            Some(refusal) => (Choice::Skip, refusal),
         }
+    } else if notification.to.iter().any(|to| to == name) {
+        (Choice::Send, "`to` names it".to_owned())
+    } else {
+        (Choice::Skip, "`to` names others".to_owned())
+    };
+    Decision { target: name.to_owned(), choice, because }
+}
+
+/// The targets of a configuration, by their names and by what they want; they are numbered in its order, from 0.
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    by_name: BTreeMap<String, usize>,
+    /// Those that must be asked about every notification.
+    of_any: Vec<usize>,
+    /// Those that want a certain tag, or one of several, by each of these.
+    by_tag: BTreeMap<String, Vec<usize>>,
+}
+
+impl Index {
+    /// Of targets in the order of the configuration.
+    #[must_use]
+    pub fn new<'a>(targets: impl IntoIterator<Item = Wants<'a>>) -> Self {
+        let mut index = Self::default();
+        for (number, Wants { name, filter, .. }) in targets.into_iter().enumerate() {
+            index.by_name.insert(name.to_owned(), number);
+            let TagFilter { any, all, .. } = &filter.tags;
+            let tags = if any.is_empty() { all.get(..1).unwrap_or_default() } else { any };
+            if tags.is_empty() {
+                index.of_any.push(number);
+            }
+            for tag in tags {
+                index.by_tag.entry(tag.clone()).or_default().push(number);
+            }
+        }
+        index
     }
-    decisions
+
+    /// The number of a target.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The numbers of the targets that may get a notification, in order; no other does.
+    #[must_use]
+    pub fn candidates(&self, notification: &Notification) -> Vec<usize> {
+        let mut candidates: Vec<usize> = if notification.to.is_empty() {
+            let tagged = notification.tags.iter().filter_map(|tag| self.by_tag.get(tag));
+            self.of_any.iter().chain(tagged.flatten()).copied().collect()
+        } else {
+            notification.to.iter().filter_map(|name| self.number(name)).collect()
+        };
+        candidates.sort_unstable();
+        candidates.dedup();
+        candidates
+    }
+
+    /// One decision for each name in `to` that no target has.
+    #[must_use]
+    pub fn unknown(&self, notification: &Notification) -> Vec<Decision> {
+        let to = notification.to.iter().enumerate();
+        let is_new = |(n, name): &(usize, &String)| {
+            self.number(name).is_none() && !notification.to.iter().take(*n).any(|earlier| earlier == *name)
+        };
+        let decision = |(_, name): (usize, &String)| {
+            let hint = did_you_mean(name, self.names());
+            let because = format!("no target has this name; {hint}");
+            Decision { target: name.clone(), choice: Choice::Unknown, because }
+        };
+        to.filter(is_new).map(decision).collect()
+    }
+
+    /// The names in the order of the configuration.
+    fn names(&self) -> Vec<&str> {
+        let mut names: Vec<(&String, &usize)> = self.by_name.iter().collect();
+        names.sort_unstable_by_key(|(_, number)| **number);
+        names.into_iter().map(|(name, _)| name.as_str()).collect()
+    }
 }
 
 /// What a condition says of a notification that the filter wants. One that fails on it keeps nothing back: a
@@ -119,6 +192,8 @@ impl Filter {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::notification::Body;
     use crate::notification::tests::notification;
@@ -161,13 +236,48 @@ mod tests {
         }
     }
 
+    fn wants<'a>(name: &'a str, filter: &'a Filter) -> Wants<'a> {
+        Wants { name, filter, when: None }
+    }
+
     #[test]
     fn names_in_to_go_over_filters() {
         let strict = filter(r#"{"level":"fatal"}"#);
-        let targets = [("phone", &strict, None), ("desk", &strict, None)];
         let named = Notification { to: vec!["desk".into()], ..tagged(Level::Info, &[]) };
-        let choices: Vec<Choice> = route(&named, targets.into_iter()).iter().map(|d| d.choice).collect();
-        assert_eq!(choices, [Choice::Skip, Choice::Send]);
+        let choice = |name| decide(&named, wants(name, &strict)).choice;
+        assert_eq!((choice("phone"), choice("desk")), (Choice::Skip, Choice::Send));
+        let index = Index::new([wants("phone", &strict), wants("desk", &strict)]);
+        assert_eq!(index.candidates(&named), [1]);
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_gets_it_is_a_candidate(
+            filters in prop::collection::vec(
+                (prop::collection::vec("[abc]", 0..3), prop::collection::vec("[abc]", 0..3), prop::collection::vec("[abc]", 0..2)),
+                0..8,
+            ),
+            tags in prop::collection::vec("[abcd]", 0..4),
+            to in prop::collection::vec("[0-9]", 0..3),
+        ) {
+            let filters: Vec<(String, Filter)> = filters
+                .into_iter()
+                .enumerate()
+                .map(|(n, (any, all, none))| {
+                    (n.to_string(), Filter { level: None, tags: TagFilter { any, all, none } })
+                })
+                .collect();
+            let all = || filters.iter().map(|(name, filter)| wants(name, filter));
+            let asked = Notification { tags, to, ..tagged(Level::Info, &[]) };
+            let getting: Vec<usize> =
+                (0..).zip(all()).filter(|(_, wants)| decide(&asked, *wants).choice == Choice::Send).map(|(n, _)| n).collect();
+            let index = Index::new(all());
+            let candidates = index.candidates(&asked);
+            prop_assert!(candidates.is_sorted_by(|one, next| one < next));
+            prop_assert!(getting.iter().all(|number| candidates.contains(number)));
+            let known = |name: &String| filters.iter().any(|(known, _)| known == name);
+            prop_assert_eq!(index.unknown(&asked).is_empty(), asked.to.iter().all(known));
+        }
     }
 
     // GoDoxy defect 1.7.12: they were dropped in silence.
@@ -175,9 +285,9 @@ mod tests {
     fn unknown_names_in_to_are_reported_once_with_the_nearest() {
         let all = filter("{}");
         let named = Notification { to: vec!["phnoe".into(), "phnoe".into()], ..tagged(Level::Info, &[]) };
-        let decisions = route(&named, [("phone", &all, None)].into_iter());
-        assert_eq!(decisions.len(), 2);
-        assert_eq!((decisions[1].target.as_str(), decisions[1].choice), ("phnoe", Choice::Unknown));
-        assert!(decisions[1].because.contains("did you mean `phone`?"), "{}", decisions[1].because);
+        let decisions = Index::new([wants("phone", &all)]).unknown(&named);
+        assert_eq!(decisions.len(), 1);
+        assert_eq!((decisions[0].target.as_str(), decisions[0].choice), ("phnoe", Choice::Unknown));
+        assert!(decisions[0].because.contains("did you mean `phone`?"), "{}", decisions[0].because);
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostics, Pointer};
 use crate::duration::DurationMs;
-use crate::filter::Filter;
+use crate::filter::{Filter, Wants};
 use crate::hint::{self, Hint};
 use crate::judge::Understood;
 use crate::limit::Overflow;
@@ -197,6 +197,12 @@ impl Target {
             let problem = "this service is sent no body";
             problems.value(&at.at("payload"), problem, "use `title` and `body`");
         }
+    }
+
+    /// Which notifications it gets.
+    #[must_use]
+    pub fn wants(&self) -> Wants<'_> {
+        Wants { name: &self.name, filter: &self.filter, when: self.when.as_ref() }
     }
 
     /// The requests that deliver a notification: see [`Service::format`].

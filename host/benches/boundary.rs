@@ -196,9 +196,7 @@ fn native_notification() -> native::notification::Notification {
 }
 
 fn native_route(config: &native::config::Config, notification: &native::notification::Notification) {
-    let targets = config.targets().iter();
-    let targets = targets.map(|target| (target.name.as_str(), &target.filter, target.when.as_ref()));
-    black_box(native::filter::route(black_box(notification), targets));
+    drop(black_box(config.route(black_box(notification))));
 }
 
 fn native_format(

@@ -341,6 +341,15 @@ impl Dispatcher {
         self.call(|guest, store, this| guest.dispatcher().call_route(store, this, notification))
     }
 
+    /// As [`Dispatcher::route`], with a decision for every target.
+    ///
+    /// # Errors
+    ///
+    /// Where the guest breaks off.
+    pub fn explain(&self, notification: &Notification) -> Result<Vec<Decision>, Fault> {
+        self.call(|guest, store, this| guest.dispatcher().call_explain(store, this, notification))
+    }
+
     /// Turns a notification into the requests that deliver it.
     ///
     /// # Errors

@@ -79,7 +79,7 @@ pub struct Ticket {
 pub struct Receipt {
     /// Its id.
     pub id: String,
-    /// Where it goes and why, for every target; and names in `to` that no target has.
+    /// Where it goes and why, and names in `to` that no target has; `nuncio explain` says why it goes nowhere else.
     pub decisions: Vec<Decision>,
     /// Whether it had been handed in before: then the id is that of the first time, and nothing more happens.
     pub is_repeat: bool,

@@ -65,7 +65,7 @@ pub(super) fn run(arguments: Arguments, component: &Component) -> Result<ExitCod
         };
         Explained { target: decision.target, choice, because: decision.because, requests, error }
     };
-    let explained: Vec<Explained> = dispatcher.route(&notification)?.into_iter().map(explain).collect();
+    let explained: Vec<Explained> = dispatcher.explain(&notification)?.into_iter().map(explain).collect();
     if arguments.json {
         super::print_json(&explained)?;
     } else {

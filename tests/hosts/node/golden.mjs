@@ -98,7 +98,8 @@ function answersTo(cases, { catalog, ingest, dispatcher: { Dispatcher, untried }
     ingest: cases.ingest.map((asked) => ({ name: asked.name, read: read(asked) })),
     cases: cases.cases.map((asked) => {
       const notification = ingest.read(text(asked.notification), asked.id, BigInt(asked.at));
-      const decisions = dispatcher.route(notification);
+      const decisions = dispatcher.explain(notification);
+      assert.deepEqual(dispatcher.route(notification), decisions.filter(({ choice }) => choice !== 'skip'));
       const chosen = decisions.filter(({ choice }) => choice === 'send').map(({ target }) => target);
       const targets = [...chosen, ...(asked.ask ?? [])];
       const deliveries = targets.map((target) => deliver(dispatcher, untried(), target, notification, asked));

@@ -57,7 +57,9 @@ def answers_to(cases, brain):
         return brain.call("dispatcher", "[static]dispatcher.open", text(config))
     def answer(asked):
         notification, written = read(asked, text(asked["notification"]))
-        decisions = brain.on(dispatcher, "route", notification)[1]
+        decisions = brain.on(dispatcher, "explain", notification)[1]
+        routed = brain.on(dispatcher, "route", notification)[1]
+        assert routed == [decision for decision in decisions if decision["choice"] != "skip"]
         chosen = [decision["target"] for decision in decisions if decision["choice"] == "send"]
         asked = {"ask": [], "endpoint": {}, **asked}
         delivered = [deliver(brain, dispatcher, target, notification, asked) for target in chosen + asked["ask"]]

@@ -202,6 +202,10 @@ impl GuestDispatcher for Rogue {
         decisions
     }
 
+    fn explain(&self, notification: Notification) -> Vec<Decision> {
+        self.route(notification)
+    }
+
     fn format(
         &self,
         target: String,

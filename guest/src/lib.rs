@@ -12,6 +12,10 @@
 //! [`limit`] for its texts; [`outcome`] says what a reply means and [`hint`] when to come back; [`endpoint`] and [`judge`] decide by the [`policy`], with
 //! [`backoff`], [`budget`], [`breaker`] and [`pace`].
 
+#[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 mod answer;
 mod authorization;
 pub mod backoff;

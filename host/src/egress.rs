@@ -123,12 +123,13 @@ impl HttpEgress {
     }
 
     fn rules(&self, uri: &Uri, route: &Route) -> Rules {
+        let (is_named, proxy) = route.toward(uri);
         let reach = match self.is_strict {
             true => Reach::Strict,
-            false if route.names_origin_of(uri) => Reach::Named,
+            false if is_named => Reach::Named,
             false => Reach::Fixed,
         };
-        Rules { reach, proxy: route.proxy_toward(uri), tls: route.tls().clone() }
+        Rules { reach, proxy, tls: route.tls().clone() }
     }
 
     /// See [`Egress::send`].

@@ -20,6 +20,7 @@ pub mod entropy;
 pub mod environment;
 pub mod event;
 mod journal;
+mod latest;
 mod lint;
 pub mod notification;
 mod nuncio;

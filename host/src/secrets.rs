@@ -7,14 +7,16 @@ mod finder;
 mod traces;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use self::finder::Finder;
 use crate::contract::{Escape, Reply};
+use crate::latest::Latest;
 
 /// What stands in the place of a secret, wherever people or files could see one.
 pub const MASK: &str = "***";
@@ -31,7 +33,7 @@ struct Target {
     /// What looks for every text that would give a value away, from the first reply on.
     finder: OnceLock<Finder>,
     /// What looks for what the latest request carried: most of a target's carry the same.
-    latest: Mutex<Option<(Derived, Arc<Finder>)>>,
+    latest: Latest<Derived, Arc<Finder>>,
 }
 
 /// What a request carries that was computed from secrets, and would give them away if it came back.
@@ -140,15 +142,9 @@ impl Secrets {
 
 impl Target {
     fn finder_of(&self, derived: &Derived) -> Arc<Finder> {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*latest {
-            Some((of, finder)) if of == derived => Arc::clone(finder),
-            _ => {
-                let finder = Arc::new(derived.finder());
-                *latest = Some((derived.clone(), Arc::clone(&finder)));
-                finder
-            }
-        }
+        let make = || Ok::<_, Infallible>((derived.clone(), Arc::new(derived.finder())));
+        let Ok(finder) = self.latest.or_ask(|of| of == derived, make);
+        finder
     }
 }
 

@@ -117,24 +117,27 @@ pub fn assemble(
         return invalid("the method is none of GET, POST, PUT, PATCH, DELETE and HEAD");
     };
     let draft = Draft::new(request, Scribe { target, secrets, masks: false })?;
-    let url = locate(&draft.url.text, &request.query)?;
-    if !route.leads_to(&url.origin()) {
-        // The guest may have made a secret part of the host's name: shown is what the mask leaves of it.
-        let masked = Draft::new(request, Scribe { target, secrets, masks: true })?;
-        return Err(Refusal::Egress(match locate(&masked.url.text, &[]) {
-            Ok(shown) if shown.origin() == url.origin() => {
-                let (origin, place) = (shown.origin().ascii_serialization(), route.place());
-                format!(
-                    "target `{target}` ({place}) may not send to {origin}; if that is right, add to this target: \
-                     allow_hosts: [\"{origin}\"]"
-                )
-            }
-            _ => format!("target `{target}` may not send to an origin that has a secret in its name"),
-        }));
-    }
-    let Ok(uri) = Uri::try_from(String::from(url)) else {
-        return invalid("the URL has a character that must be percent-encoded");
-    };
+    let uri = route.located(&draft.url.text, &request.query, || {
+        let url = locate(&draft.url.text, &request.query)?;
+        if !route.leads_to(&url.origin()) {
+            // The guest may have made a secret part of the host's name: shown is what the mask leaves of it.
+            let masked = Draft::new(request, Scribe { target, secrets, masks: true })?;
+            return Err(Refusal::Egress(match locate(&masked.url.text, &[]) {
+                Ok(shown) if shown.origin() == url.origin() => {
+                    let (origin, place) = (shown.origin().ascii_serialization(), route.place());
+                    format!(
+                        "target `{target}` ({place}) may not send to {origin}; if that is right, add to this target: \
+                         allow_hosts: [\"{origin}\"]"
+                    )
+                }
+                _ => format!("target `{target}` may not send to an origin that has a secret in its name"),
+            }));
+        }
+        let Ok(uri) = Uri::try_from(String::from(url)) else {
+            return invalid("the URL has a character that must be percent-encoded");
+        };
+        Ok(uri)
+    })?;
 
     let derived = draft.derived()?;
     let mut assembled = http::Request::new(Bytes::from(draft.body.text));

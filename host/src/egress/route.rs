@@ -4,14 +4,20 @@
 //! form in which [`super::assemble`] asks whether a request may leave and [`super::HttpEgress`] how. It does not
 //! know requests or secrets.
 
+use std::convert::Infallible;
+use std::fmt;
+
 use http::Uri;
 use url::{Origin, Url};
 
+use super::assemble::Refusal;
 use super::proxy::{Proxies, Proxy};
 use super::tls::Tls;
+use crate::contract::Parameter;
+use crate::latest::Latest;
 
 /// The way of one target's requests.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Route {
     /// Where the target stands in the configuration, for people: `nuncio.yml:12`.
     place: String,
@@ -19,6 +25,19 @@ pub struct Route {
     fixed: Vec<Origin>,
     proxies: Proxies,
     tls: Tls,
+    /// Most requests of a target have the same URL.
+    located: Latest<(String, Vec<Parameter>), Uri>,
+    toward: Latest<Uri, (bool, Option<Proxy>)>,
+}
+
+/// Without the latest URL: there may be a secret in it.
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, named, fixed, proxies, tls, .. } = self;
+        let mut shown = f.debug_struct("Route");
+        shown.field("place", place).field("named", named).field("fixed", fixed);
+        shown.field("proxies", proxies).field("tls", tls).finish_non_exhaustive()
+    }
 }
 
 impl Route {
@@ -43,6 +62,7 @@ impl Route {
     /// Lets requests go to an origin that the configuration itself names; its host may be on this machine or on a
     /// private network.
     pub fn name(&mut self, origin: Origin) {
+        self.toward = Latest::default();
         if !self.named.contains(&origin) {
             self.named.push(origin);
         }
@@ -67,14 +87,25 @@ impl Route {
         self.named.contains(origin)
     }
 
-    /// Whether the configuration itself names the origin of a URL.
-    pub(super) fn names_origin_of(&self, uri: &Uri) -> bool {
-        Url::parse(&uri.to_string()).is_ok_and(|url| self.names(&url.origin()))
+    /// Where a URL with these parameters leads: what `locate` found when it was asked for the same before.
+    pub(super) fn located(
+        &self,
+        text: &str,
+        query: &[Parameter],
+        locate: impl FnOnce() -> Result<Uri, Refusal>,
+    ) -> Result<Uri, Refusal> {
+        let is_same = |(other, of): &(String, Vec<Parameter>)| other == text && of == query;
+        self.located.or_ask(is_same, || Ok(((text.to_owned(), query.to_owned()), locate()?)))
     }
 
-    /// The proxy that a request to a URL goes through.
-    pub(super) fn proxy_toward(&self, uri: &Uri) -> Option<Proxy> {
-        self.proxies.toward(uri)
+    /// Whether the configuration itself names the origin of a URL, and the proxy that a request to it goes through.
+    pub(super) fn toward(&self, uri: &Uri) -> (bool, Option<Proxy>) {
+        let ask = || {
+            let is_named = Url::parse(&uri.to_string()).is_ok_and(|url| self.names(&url.origin()));
+            Ok::<_, Infallible>((uri.clone(), (is_named, self.proxies.toward(uri))))
+        };
+        let Ok(toward) = self.toward.or_ask(|other| other == uri, ask);
+        toward
     }
 
     /// Whether any certificate of a receiver will do.

@@ -14,8 +14,11 @@
 
 #[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
 #[global_allocator]
-static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+static ALLOCATOR: allocator::Recycling<talc::wasm::WasmDynamicTalc> =
+    allocator::Recycling::new(talc::wasm::new_wasm_dynamic_allocator());
 
+#[cfg(any(test, target_family = "wasm"))]
+mod allocator;
 mod answer;
 mod authorization;
 pub mod backoff;

@@ -111,6 +111,12 @@ impl Text {
         Self { events, ..Self::default() }
     }
 
+    /// Whether a text is one line that says the same as CommonMark and as plain text, as most do.
+    #[must_use]
+    pub fn is_bare_line(text: &str) -> bool {
+        read::is_bare_line(text)
+    }
+
     /// Plain text.
     #[must_use]
     pub fn plain(text: &str) -> Self {

@@ -4,6 +4,8 @@
 //! GoDoxy's `internal/notif` (its `body.go`), so that a message looks the same after a move: `#### name` and
 //! `* item` in markdown, `name: value` in plain text.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -187,7 +189,12 @@ impl Notification {
     /// What it says ([`Text::of`]) in CommonMark or as plain text, for services that take it as it is. The lines
     /// of lists and fields are ended as GoDoxy's are.
     #[must_use]
-    pub fn message(&self, format: Format) -> String {
+    pub fn message(&self, format: Format) -> Cow<'_, str> {
+        if let (Body::Text(text), Format::Markdown) = (&self.body, format)
+            && Text::is_bare_line(text)
+        {
+            return text.into();
+        }
         let mut message = Text::of(self, format).write(format.of(&COMMONMARK));
         let is_in_lines = match &self.body {
             Body::Text(_) => false,
@@ -197,7 +204,7 @@ impl Notification {
         if is_in_lines && !Text::of_body(&self.body, format).is_blank() {
             message.push('\n');
         }
-        message
+        message.into()
     }
 }
 
@@ -245,7 +252,7 @@ pub(crate) mod tests {
     }
 
     fn said(body: Body, format: Format) -> String {
-        notification(Level::Info, "Title", body).message(format)
+        notification(Level::Info, "Title", body).message(format).into_owned()
     }
 
     #[test]

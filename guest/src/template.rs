@@ -183,7 +183,7 @@ fn context(notification: &Notification, format: Format) -> Value {
     };
     let message = match format {
         Format::Markdown => notification.message(format),
-        Format::Plain => Text::of_body(&notification.body, format).write(&PLAIN),
+        Format::Plain => Text::of_body(&notification.body, format).write(&PLAIN).into(),
     };
     let rest = Value::from_serialize(json!({
         "id": notification.id,

@@ -81,7 +81,11 @@ struct Bounds {
 /// it back. One that broke off is never used again. No state of the retry policy lives in them, so any instance
 /// can serve any call.
 pub struct Dispatcher {
-    idle: Mutex<Vec<Session>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "each call takes one out and puts it back, and it is a kilobyte large"
+    )]
+    idle: Mutex<Vec<Box<Session>>>,
     brain: Brain,
     config: String,
 }
@@ -248,14 +252,14 @@ impl Brain {
         Ok(Dispatcher { brain: self.clone(), config: config.to_owned(), idle: Mutex::new(vec![first]) })
     }
 
-    fn open(&self, config: &str) -> Result<Result<Session, Vec<Diagnostic>>, Fault> {
+    fn open(&self, config: &str) -> Result<Result<Box<Session>, Vec<Diagnostic>>, Fault> {
         let (mut store, bindings) = self.instantiate()?;
         let guest = bindings.nuncio_dispatch_dispatcher();
         let opened = self.bounded(&mut store, self.inner.limits.open, |store| {
             guest.dispatcher().call_open(store, config)
         })?;
         match opened {
-            Ok(dispatcher) => Ok(Ok(Session { store, bindings, dispatcher })),
+            Ok(dispatcher) => Ok(Ok(Box::new(Session { store, bindings, dispatcher }))),
             Err(problems) => Ok(Err(bounded_problems(problems))),
         }
     }
@@ -422,7 +426,7 @@ impl Dispatcher {
             Some(session) => session,
             None => self.brain.open(&self.config)?.map_err(refused)?,
         };
-        let Session { store, bindings, dispatcher } = &mut session;
+        let Session { store, bindings, dispatcher } = &mut *session;
         let guest = bindings.nuncio_dispatch_dispatcher();
         let answer = self
             .brain

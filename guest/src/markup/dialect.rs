@@ -121,9 +121,12 @@ pub struct Escape {
     pub broken: Characters,
 }
 
-/// A set of ASCII characters.
+/// A set of ASCII characters: a bit for each, in two halves, since WebAssembly shifts no 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Characters(u128);
+pub struct Characters {
+    lower: u64,
+    upper: u64,
+}
 
 /// No mark.
 pub const NO_MARK: Mark = ("", "");
@@ -170,25 +173,34 @@ fn percent(c: char, encoded: &mut String) {
 
 impl Characters {
     /// None.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self { lower: 0, upper: 0 };
 
     /// Those of a text, of which others than ASCII are left out.
     #[must_use]
     pub const fn of(text: &str) -> Self {
-        let (mut set, mut rest) = (0, text.as_bytes());
+        let (mut set, mut rest) = (Self::NONE, text.as_bytes());
         while let [first, after @ ..] = rest {
-            if first.is_ascii() {
-                set |= 1 << *first;
+            match *first {
+                lower @ ..64 => set.lower |= 1 << lower,
+                upper @ 64..128 => set.upper |= 1 << (upper - 64),
+                128.. => {}
             }
             rest = after;
         }
-        Self(set)
+        set
+    }
+
+    /// These and others.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self { lower: self.lower | others.lower, upper: self.upper | others.upper }
     }
 
     /// Whether a character is one of them.
     #[must_use]
     pub const fn contains(self, c: char) -> bool {
-        c.is_ascii() && self.0 >> (c as u32) & 1 == 1
+        let half = if (c as u32) < 64 { self.lower } else { self.upper };
+        c.is_ascii() && half >> (c as u32 % 64) & 1 == 1
     }
 }
 
@@ -251,7 +263,7 @@ impl Escape {
 
     fn write_inside(&self, text: &str, out: &mut String) {
         let entities = if self.entities { ENTITIES } else { Characters::NONE };
-        let special = Characters(entities.0 | self.backslashed.0 | self.numbered.0 | self.broken.0);
+        let special = entities.and(self.backslashed).and(self.numbered).and(self.broken);
         let mut before = out.chars().next_back();
         let mut rest = text;
         while let Some(at) = rest.bytes().position(|byte| special.contains(byte.into())) {

@@ -15,11 +15,16 @@ const MOST_STEPS: usize = 20_000;
 /// Plain text: without control characters, but for line breaks and tabs.
 pub(super) fn plain(text: &str) -> Vec<Event> {
     let is_kept = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
-    let text: String = match text.chars().all(is_kept) {
+    let text: String = match is_printable(text) || text.chars().all(is_kept) {
         true => text.to_owned(),
         false => text.replace("\r\n", "\n").replace('\r', "\n").chars().filter(|c| is_kept(*c)).collect(),
     };
     if text.is_empty() { Vec::new() } else { vec![Event::Text(text)] }
+}
+
+/// Whether a text is nothing but printable ASCII, as most are: byte by byte, which is quicker to see.
+fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Plain text as a block.
@@ -70,12 +75,13 @@ fn parsed(source: &str) -> Vec<Event> {
 }
 
 /// Whether a text is one line without anything that could be markup, as most are: a paragraph without more ado.
-fn is_bare_line(text: &str) -> bool {
+pub(super) fn is_bare_line(text: &str) -> bool {
     /// Where any of these stands it can begin something; others do so at the beginning of a line alone.
     const MARKS: Characters = Characters::of("\\`*_[<&~");
     text.starts_with(char::is_alphabetic)
         && !text.ends_with(char::is_whitespace)
-        && text.chars().all(|c| !c.is_control() && !MARKS.contains(c))
+        && text.bytes().all(|byte| !MARKS.contains(char::from(byte)))
+        && (is_printable(text) || !text.contains(char::is_control))
 }
 
 struct Reader {

@@ -245,7 +245,7 @@ impl Provider for Ntfy {
                 let text = Text::of(notification, format);
                 text.parts(format.of(&COMMONMARK), MESSAGE, self.overflow)
             }
-            _ => vec![whole],
+            _ => vec![whole.into_owned()],
         };
         let request = |(n, message): (usize, String)| {
             let priority = self.priority.find(level).copied().unwrap_or(default_priority(level));

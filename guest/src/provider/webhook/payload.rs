@@ -122,7 +122,7 @@ impl Payload {
         let color = || notification.shown_color();
         let text: Option<Cow<'_, str>> = match name {
             Name::Title => Some(notification.title.as_str().into()),
-            Name::Message => Some(notification.message(format).into()),
+            Name::Message => Some(notification.message(format)),
             Name::Fields => Some(notification.body.to_json().to_string().into()),
             Name::Color if self.is_color_number => Some(Color::rgb(color()).to_string().into()),
             Name::Color => Some(color().to_string().into()),

@@ -176,7 +176,7 @@ proptest! {
         let (wrapped, fields) = (format!("<{title}>"), notification.body.to_json());
         let expected = json!({ "t": title, "s": wrapped, "m": message, "f": fields, "g": fields.to_string() });
         prop_assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), expected);
-        let expected = [("t".to_owned(), title.clone()), ("m".to_owned(), message)];
+        let expected = [("t".to_owned(), title.clone()), ("m".to_owned(), message.to_string())];
         for payload in ["t=$title&m=$message", r#"{"t": "$title", "m": $message, "n": null}"#] {
             let form = |method| {
                 json!({ "payload": payload, "mime_type": "application/x-www-form-urlencoded", "method": method })

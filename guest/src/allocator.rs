@@ -1,0 +1,258 @@
+//! The component's allocator: what was freed lately is handed out again, and the rest is talc's.
+//!
+//! A call makes some dozens of short texts and lists and frees all of them, as the call before it did. So blocks of
+//! each size up to [`LARGEST`] bytes are kept in a list of their own when they are freed, [`MOST_KEPT`] at most, and the
+//! next of that size is the first of the list: a few instructions, where finding room in a heap takes some hundred.
+//!
+//! Guarantees: a block is in one list or in one hand, never in both; what is kept beside the heap is bounded by half a
+//! megabyte. It is for one thread, which a component without atomics has.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::UnsafeCell;
+use std::ptr;
+
+/// A block is a multiple of this, in bytes.
+const UNIT: usize = 16;
+
+/// How many sizes are kept.
+const SIZES: usize = 64;
+
+/// The largest block that is kept, in bytes.
+const LARGEST: usize = SIZES * UNIT;
+
+/// How many blocks of a size are kept.
+const MOST_KEPT: usize = 16;
+
+/// No block that is kept is aligned to more, in bytes.
+const ALIGNMENT: usize = 8;
+
+/// Keeps blocks that were freed in front of another allocator.
+pub struct Recycling<A> {
+    heap: A,
+    kept: UnsafeCell<[Kept; SIZES]>,
+}
+
+/// Free blocks of one size, each of which begins with the address of the next.
+#[derive(Clone, Copy)]
+struct Kept {
+    first: *mut *mut u8,
+    count: usize,
+}
+
+impl<A> Recycling<A> {
+    /// Keeps blocks in front of this allocator.
+    pub const fn new(heap: A) -> Self {
+        Self { heap, kept: UnsafeCell::new([Kept { first: ptr::null_mut(), count: 0 }; SIZES]) }
+    }
+
+    /// What is kept of a block's size.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else may hold what this returns.
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "it is the cell's, and whoever calls promises to be the only one"
+    )]
+    unsafe fn kept(&self, block: Layout) -> Option<&mut Kept> {
+        // SAFETY: the caller is the only one who has it, and it is never handed on.
+        unsafe { (*self.kept.get()).get_mut(block.size() / UNIT - 1) }
+    }
+}
+
+/// The block that serves a layout, where blocks like that are kept.
+#[inline(always)]
+fn block(layout: Layout) -> Option<Layout> {
+    let is_kept = (1..=LARGEST).contains(&layout.size()) && layout.align() <= ALIGNMENT;
+    let block = || Layout::from_size_align(layout.size().next_multiple_of(UNIT), ALIGNMENT).ok();
+    is_kept.then(block).flatten()
+}
+
+// SAFETY: a block goes from the heap to whoever asked, from there into its list or back to the heap, and from its list
+// to the next who asks; the layout with which the heap gave it is the one with which the heap gets it back, as `block`
+// gives the same for every layout that it serves.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
+    #[inline(never)]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let Some(block) = block(layout) else {
+            // SAFETY: the caller's promise.
+            return unsafe { self.heap.alloc(layout) };
+        };
+        // SAFETY: one thread, and nothing below calls back; a block in a list is as large as a pointer at least, and
+        // begins with one that was written when it was freed; the block's size is not 0.
+        unsafe {
+            match self.kept(block) {
+                Some(kept) if !kept.first.is_null() => {
+                    let first = kept.first;
+                    kept.first = first.read().cast();
+                    kept.count -= 1;
+                    first.cast()
+                }
+                _ => self.heap.alloc(block),
+            }
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        let Some(block) = block(layout) else {
+            // SAFETY: the caller's promise.
+            return unsafe { self.heap.dealloc(at, layout) };
+        };
+        // SAFETY: as above; the block is the caller's no more, and aligned to a pointer.
+        unsafe {
+            match self.kept(block) {
+                Some(kept) if kept.count < MOST_KEPT => {
+                    let first: *mut *mut u8 = at.cast();
+                    first.write(kept.first.cast());
+                    kept.first = first;
+                    kept.count += 1;
+                }
+                _ => self.heap.dealloc(at, block),
+            }
+        }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller promises a size that makes a layout with this alignment.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        match (block(layout), block(wanted)) {
+            (Some(before), Some(after)) if before == after => at,
+            // SAFETY: the caller's promise.
+            (None, None) => unsafe { self.heap.realloc(at, layout, size) },
+            // SAFETY: both blocks are as large as what is copied, and are not the same.
+            _ => unsafe {
+                let new = self.alloc(wanted);
+                if !new.is_null() {
+                    ptr::copy_nonoverlapping(at, new, layout.size().min(size));
+                    self.dealloc(at, layout);
+                }
+                new
+            },
+        }
+    }
+}
+
+// SAFETY: a component without atomics has one thread.
+#[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
+unsafe impl<A: Sync> Sync for Recycling<A> {}
+
+#[cfg(test)]
+mod tests {
+    use std::alloc::System;
+    use std::cell::Cell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The system's, and how many of its blocks are out.
+    #[derive(Default)]
+    struct Counted(Cell<usize>);
+
+    // SAFETY: it is the system's.
+    unsafe impl GlobalAlloc for Counted {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            self.0.set(self.0.get() + 1);
+            // SAFETY: the caller's promise; likewise below.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+            self.0.set(self.0.get() - 1);
+            unsafe { System.dealloc(at, layout) }
+        }
+    }
+
+    /// A block in somebody's hand, filled with one byte.
+    struct Held {
+        at: *mut u8,
+        layout: Layout,
+        byte: u8,
+    }
+
+    impl Held {
+        fn fill(&self) {
+            // SAFETY: it is this one's.
+            unsafe { ptr::write_bytes(self.at, self.byte, self.layout.size()) }
+        }
+
+        fn is_as_it_was(&self, size: usize) -> bool {
+            // SAFETY: it is this one's, and was filled.
+            let bytes = unsafe { std::slice::from_raw_parts(self.at, size) };
+            bytes.iter().all(|byte| *byte == self.byte) && self.at.align_offset(self.layout.align()) == 0
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Take(Layout),
+        Give(prop::sample::Index),
+        Resize(prop::sample::Index, usize),
+    }
+
+    fn size() -> impl Strategy<Value = usize> {
+        prop_oneof![4 => 1..=80_usize, 2 => 1..=LARGEST + 40, 1 => 1..=20_000_usize]
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let layout = (size(), 0..=5_u32);
+        let layout = layout.prop_map(|(size, align)| Layout::from_size_align(size, 1 << align).unwrap());
+        prop_oneof![
+            3 => layout.prop_map(Step::Take),
+            2 => any::<prop::sample::Index>().prop_map(Step::Give),
+            2 => (any::<prop::sample::Index>(), size()).prop_map(|(of, size)| Step::Resize(of, size)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_holds_a_block_holds_it_alone(steps in prop::collection::vec(step(), 1..200)) {
+            let allocator = Recycling::new(Counted::default());
+            let mut held: Vec<Held> = Vec::new();
+            for (step, byte) in steps.into_iter().zip((0..=u8::MAX).cycle()) {
+                match step {
+                    Step::Take(layout) => {
+                        // SAFETY: the size is not 0; every block is freed once, with its layout.
+                        let at = unsafe { allocator.alloc(layout) };
+                        held.push(Held { at, layout, byte });
+                        held.last().unwrap().fill();
+                    }
+                    Step::Give(of) if !held.is_empty() => {
+                        let Held { at, layout, .. } = held.swap_remove(of.index(held.len()));
+                        unsafe { allocator.dealloc(at, layout) };
+                    }
+                    Step::Resize(of, size) if !held.is_empty() => {
+                        let index = of.index(held.len());
+                        let block = held.get_mut(index).unwrap();
+                        let before = block.layout.size();
+                        block.at = unsafe { allocator.realloc(block.at, block.layout, size) };
+                        block.layout = Layout::from_size_align(size, block.layout.align()).unwrap();
+                        prop_assert!(block.is_as_it_was(before.min(size)));
+                        block.fill();
+                    }
+                    Step::Give(_) | Step::Resize(..) => {}
+                }
+                prop_assert!(held.iter().all(|block| block.is_as_it_was(block.layout.size())));
+            }
+            let count = held.len();
+            held.into_iter().for_each(|Held { at, layout, .. }| unsafe { allocator.dealloc(at, layout) });
+            prop_assert!(allocator.heap.0.get() <= count.max(SIZES * MOST_KEPT));
+        }
+    }
+
+    #[test]
+    fn what_was_freed_is_handed_out_again_and_no_more_is_kept_than_so_many() {
+        let allocator = Recycling::new(Counted::default());
+        let layout = Layout::from_size_align(24, 4).unwrap();
+        let blocks: Vec<*mut u8> = (0..40).map(|_| unsafe { allocator.alloc(layout) }).collect();
+        assert_eq!(allocator.heap.0.get(), 40);
+        blocks.iter().for_each(|at| unsafe { allocator.dealloc(*at, layout) });
+        assert_eq!(allocator.heap.0.get(), MOST_KEPT);
+        let other = Layout::from_size_align(32, 8).unwrap();
+        let again: Vec<*mut u8> = (0..MOST_KEPT).map(|_| unsafe { allocator.alloc(other) }).collect();
+        assert_eq!(allocator.heap.0.get(), MOST_KEPT);
+        assert!(again.iter().all(|at| blocks.contains(at)));
+        again.iter().for_each(|at| unsafe { allocator.dealloc(*at, other) });
+    }
+}

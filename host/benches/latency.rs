@@ -28,7 +28,7 @@ use nuncio::clock::{Clock as _, SystemClock, UnixMs};
 use nuncio::contract::{Outcome, Reply};
 use nuncio::egress::route::Route;
 use nuncio::egress::{Egress, Exchange, Exchanging};
-use nuncio::store::{Delivery, MemoryStore, Operation, Record, SqliteStore, Store};
+use nuncio::store::{Delivery, MemoryStore, Operation, Progress, Record, SqliteStore, State, Store};
 
 mod measure;
 
@@ -183,7 +183,14 @@ async fn timers() {
         let mut store = MemoryStore::default();
         for (n, due) in &due {
             let mut delivery = Delivery::queued("hook", noting.clock.now());
-            delivery.progress.due_at = Some(*due);
+            // What merely waits for its turn is due at once after a restart.
+            let now = noting.clock.now();
+            delivery.progress = Progress {
+                state: State::Retrying,
+                due_at: Some(*due),
+                tried_at: Some(now),
+                ..delivery.progress
+            };
             let notification = nuncio::contract::Notification { id: format!("timer-{n}"), ..numbered(*n) };
             let (notification, deliveries) = (Arc::new(notification), vec![delivery]);
             store

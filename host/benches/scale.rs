@@ -26,7 +26,7 @@ use measure::{ROUNDS, Series, is_wanted, machine, number, processor_time};
 use nuncio::Nuncio;
 use nuncio::clock::{Clock as _, SystemClock};
 use nuncio::contract::Notification;
-use nuncio::store::{Delivery, MemoryStore, Operation, Record, Store as _};
+use nuncio::store::{Delivery, Done, Limits, MemoryStore, Operation, Progress, Record, State, Store as _};
 use plotters::prelude::*;
 
 mod measure;
@@ -86,7 +86,7 @@ fn targets(runtime: &tokio::runtime::Runtime) -> PathBuf {
         .map(|count| {
             let mut yaml = String::new();
             for n in 0..*count {
-                let more = format!("concurrency: 64, filter: {{tags: [team-{n}]}}, ");
+                let more = format!("concurrency: 64, filter: {{tags: {{any: [team-{n}]}}}}, ");
                 yaml += &target(&receiver, &format!("team-{n}"), &more);
             }
             runtime.block_on(async { start(&yaml, MemoryStore::default()) })
@@ -105,8 +105,8 @@ fn targets(runtime: &tokio::runtime::Runtime) -> PathBuf {
 fn pending(runtime: &tokio::runtime::Runtime) -> PathBuf {
     let mut receiver = Receiver::start(None);
     let counts = [1_000, 100_000, 1_000_000];
-    let yaml = target(&receiver, "hook", "concurrency: 64, filter: {tags: [now]}, ")
-        + &target(&receiver, "later", "filter: {tags: [later]}, ");
+    let yaml = target(&receiver, "hook", "concurrency: 64, filter: {tags: {any: [now]}}, ")
+        + &target(&receiver, "later", "filter: {tags: {any: [later]}}, ");
     let mut memory = Vec::new();
     let dispatchers: Vec<Nuncio> = counts
         .iter()
@@ -134,15 +134,19 @@ fn pending(runtime: &tokio::runtime::Runtime) -> PathBuf {
 /// A queue in which so many wait for an hour from now.
 fn waiting(count: u64) -> MemoryStore {
     let mut store = MemoryStore::default();
+    let limits = Limits { max_messages: 2 * count, max_bytes: 8 << 30, ..Limits::default() };
+    store.commit(&[Operation::Limit(limits)]).unwrap();
     let now = SystemClock::default().now();
     for n in 0..count {
         let mut delivery = Delivery::queued("later", now);
-        delivery.progress.due_at = Some(now + 3_600_000);
+        // What merely waits for its turn is due at once after a restart.
+        let (state, due_at) = (State::Retrying, Some(now + 3_600_000));
+        delivery.progress = Progress { state, due_at, tried_at: Some(now), ..delivery.progress };
         let notification = Notification { id: format!("later-{n}"), ..numbered(n) };
         let (notification, deliveries) = (Arc::new(notification), vec![delivery]);
-        store
-            .commit(&[Operation::Accept(Record { notification, idempotency_key: None, deliveries })])
-            .unwrap();
+        let record = Record { notification, idempotency_key: None, deliveries };
+        let done = store.commit(&[Operation::Accept(record)]).unwrap();
+        assert!(matches!(done.as_slice(), [Done::Accepted(_)]), "{done:?}");
     }
     store
 }

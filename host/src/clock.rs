@@ -177,20 +177,20 @@ impl Clock for ManualClock {
 pub(crate) struct Timeline {
     clock: Arc<dyn Clock>,
     began_at: UnixMs,
-    began_after: u64,
+    began_after: Duration,
 }
 
 impl Timeline {
     /// Begins now.
     pub(crate) fn begin(clock: Arc<dyn Clock>) -> Self {
-        let (began_at, began_after) = (clock.now(), milliseconds(clock.elapsed()));
+        let (began_at, began_after) = (clock.now(), clock.elapsed());
         Self { clock, began_at, began_after }
     }
 
-    /// The present instant on this timeline.
+    /// The present instant on this timeline. It is a part of a millisecond behind the wall clock, never before it.
     pub(crate) fn now(&self) -> UnixMs {
-        let passed = milliseconds(self.clock.elapsed()).saturating_sub(self.began_after);
-        self.began_at.saturating_add(passed)
+        let passed = self.clock.elapsed().saturating_sub(self.began_after);
+        self.began_at.saturating_add(milliseconds(passed))
     }
 
     /// The present instant by the wall clock.
@@ -207,6 +207,8 @@ impl Timeline {
     /// An instant of the wall clock on this timeline, as if nobody had set it since.
     pub(crate) fn of_wall(&self, instant: UnixMs) -> UnixMs {
         let (wall, now) = (self.clock.now(), self.now());
+        // One millisecond ahead is the rest of one, not somebody who set it: what is due must not be early for that.
+        let now = if wall.checked_sub(now) == Some(1) { wall } else { now };
         instant.saturating_add(now).saturating_sub(wall)
     }
 
@@ -233,6 +235,47 @@ mod tests {
         clock.advance(Duration::from_millis(1));
         wait.await;
         assert_eq!(clock.now(), 1_010);
+    }
+
+    /// A clock that knows parts of milliseconds, and whose two kinds of time begin theirs apart.
+    struct Fine {
+        us: Mutex<u64>,
+        apart_us: u64,
+    }
+
+    impl Clock for Fine {
+        fn now(&self) -> UnixMs {
+            *self.us.lock().unwrap() / 1_000
+        }
+
+        fn elapsed(&self) -> Duration {
+            Duration::from_micros(*self.us.lock().unwrap() + self.apart_us)
+        }
+
+        fn sleep(&self, _: Duration) -> Sleep {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[test]
+    fn what_is_due_by_the_wall_clock_is_never_early_on_the_timeline() {
+        let fractions = || (0..1_000).step_by(93);
+        for (begun, apart_us, read) in fractions().flat_map(|begun| {
+            fractions().flat_map(move |apart| fractions().map(move |read| (begun, apart, read)))
+        }) {
+            let clock = Arc::new(Fine { us: Mutex::new(5_000 + begun), apart_us });
+            let timeline = Timeline::begin(Arc::clone(&clock) as Arc<dyn Clock>);
+            *clock.us.lock().unwrap() = 7_000 + read;
+            let due = timeline.of_wall(20);
+            let first = (7_000..30_000).find(|us| {
+                *clock.us.lock().unwrap() = *us;
+                timeline.now() >= due
+            });
+            assert!(
+                first.is_some_and(|us| (20_000..=21_000).contains(&us)),
+                "{begun} {apart_us} {read}: {first:?}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::alert::Alerts;
-use crate::clock::{Clock, Timeline, UnixMs};
+use crate::clock::{Clock, Sleep, Timeline, UnixMs};
 use crate::contract::{Endpoint, Notification};
 use crate::entropy::Entropy;
 use crate::event::Event;
@@ -172,6 +172,8 @@ pub(crate) struct Dispatch {
     /// Why the store cannot be used, until it can again.
     why_broken: Option<String>,
     probe_at: Option<UnixMs>,
+    /// What wakes the loop, and when by the timeline.
+    alarm: Option<(UnixMs, Sleep)>,
     readings: JoinSet<Reading>,
     recovery: Recovery,
     after_recovery: Vec<Question>,
@@ -222,6 +224,7 @@ impl Dispatch {
             unwritten: VecDeque::new(),
             why_broken: None,
             probe_at: None,
+            alarm: None,
             readings: JoinSet::new(),
             recovery: Recovery::default(),
             after_recovery: Vec::new(),
@@ -277,15 +280,9 @@ impl Dispatch {
     }
 
     async fn next_wake(&mut self, inbox: &mut Inbox) -> Wake {
-        let wait = |until: Option<UnixMs>| until.map(|until| self.timeline.sleep_until(until));
-        let (due, grace_over) =
-            (wait(self.next_timer()), wait(self.ending.as_ref().map(|ending| ending.until)));
-        let (has_due, is_ending) = (due.is_some(), grace_over.is_some());
-        let due = async {
-            if let Some(due) = due {
-                due.await;
-            }
-        };
+        self.set_alarm();
+        let grace_over = self.ending.as_ref().map(|ending| self.timeline.sleep_until(ending.until));
+        let (has_due, is_ending) = (self.alarm.is_some(), grace_over.is_some());
         let grace_over = async {
             if let Some(grace_over) = grace_over {
                 grace_over.await;
@@ -293,6 +290,12 @@ impl Dispatch {
         };
         let (is_flying, is_reading) = (!self.attempts.is_empty(), !self.readings.is_empty());
         let (is_writing, has_room) = (self.journal.under_way() > 0, self.has_room());
+        let alarm = &mut self.alarm;
+        let due = async {
+            if let Some((_, due)) = alarm {
+                due.await;
+            }
+        };
         // Every branch can be dropped without a loss. The round that follows looks at all of them.
         tokio::select! {
             biased;
@@ -310,7 +313,8 @@ impl Dispatch {
     fn take(&mut self, wake: Wake, inbox: &mut Inbox) -> bool {
         match wake {
             Wake::New(new) => self.take_in(new),
-            Wake::Due => {}
+            // Once it has rung it is of no more use.
+            Wake::Due => self.alarm = None,
             Wake::Returned(returned) => self.returned(returned),
             Wake::Written(written) => written.into_iter().for_each(|written| self.written(written)),
             Wake::Read(reading) => self.read(reading),
@@ -355,6 +359,14 @@ impl Dispatch {
             }
             let Ok(new) = inbox.handed.try_recv() else { break };
             self.take(Wake::New(new), inbox);
+        }
+    }
+
+    /// Has the loop wake up for what nobody will say. One alarm serves as many rounds as want the same.
+    fn set_alarm(&mut self) {
+        let next = self.next_timer();
+        if self.alarm.as_ref().map(|(at, _)| *at) != next {
+            self.alarm = next.map(|at| (at, self.timeline.sleep_until(at)));
         }
     }
 

@@ -16,6 +16,7 @@
 pub mod addresses;
 pub mod assemble;
 mod clients;
+mod content;
 mod dial;
 mod location;
 pub mod ports;
@@ -39,13 +40,13 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use http::uri::Scheme;
 use http::{Method, Response, StatusCode, Uri};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::capture_connection;
 use rustls::RootCertStore;
 
 use self::addresses::Reach;
 use self::clients::{Clients, Rules};
+use self::content::{Begun, Content};
 use self::dial::Undialed;
 use self::proxy::Proxy;
 use self::resolve::{Resolve, SystemResolver};
@@ -157,14 +158,14 @@ impl HttpEgress {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let client = self.clients.of(rules);
-        let mut request = request.map(Full::new);
-        let connection = capture_connection(&mut request);
+        let is_begun = Begun::default();
+        let request = request.map(|content| Content::new(content, is_begun.clone()));
         let answer = tokio::select! {
             biased;
             answer = client.request(request) => Some(answer),
             () = &mut deadline => None,
         };
-        let connected = connection.connection_metadata().is_some();
+        let is_begun = is_begun.get();
         match answer {
             Some(Ok(response))
                 if forwarder.is_some() && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED =>
@@ -180,8 +181,8 @@ impl HttpEgress {
                     None => exchange,
                 }
             }
-            Some(Err(error)) => failed(transport(&error, connected), &describe(&error)),
-            None if connected => failed(Transport::TimeoutAfterSend, "no reply in time"),
+            Some(Err(error)) => failed(transport(&error, is_begun), &describe(&error)),
+            None if is_begun => failed(Transport::TimeoutAfterSend, "no reply in time"),
             None => failed(Transport::TimeoutBeforeSend, "no connection in time"),
         }
     }
@@ -240,10 +241,10 @@ fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
     headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect()
 }
 
-/// Which failure an error is; `connected` says whether the request had been given a connection.
-fn transport(error: &hyper_util::client::legacy::Error, connected: bool) -> Transport {
+/// Which failure an error is; `is_begun` says whether the request may have been begun to be sent.
+fn transport(error: &hyper_util::client::legacy::Error, is_begun: bool) -> Transport {
     let canceled = |cause: &Cause| cause.downcast_ref().is_some_and(hyper::Error::is_canceled);
-    let unsent = !connected || error.is_connect() || causes(error).any(canceled);
+    let unsent = !is_begun || error.is_connect() || causes(error).any(canceled);
     for cause in causes(error) {
         match cause.downcast_ref() {
             Some(Undialed::NoAddress | Undialed::Lookup(_)) => return Transport::Dns,

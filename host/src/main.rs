@@ -8,6 +8,10 @@ mod cli;
 mod selection;
 mod server;
 
+/// What one thread makes another one frees, all the time: the system's allocator has them wait for each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
     cli::start_log(&arguments);

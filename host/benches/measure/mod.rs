@@ -10,6 +10,10 @@ pub mod bare;
 pub mod nuncio;
 pub mod receiver;
 
+/// The `nuncio` binary's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many rounds count.
 pub const ROUNDS: usize = 7;
 

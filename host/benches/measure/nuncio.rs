@@ -87,5 +87,6 @@ pub async fn send(
     for task in tasks.collect::<Vec<_>>() {
         task.await.unwrap();
     }
-    nuncio.flush().await;
+    // Others may wait that are due much later.
+    nuncio.idle().await;
 }

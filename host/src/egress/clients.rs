@@ -9,12 +9,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::RootCertStore;
 
 use super::addresses::Reach;
+use super::content::Content;
 use super::dial::Dialer;
 use super::proxy::Proxy;
 use super::resolve::Resolve;
@@ -40,7 +39,7 @@ const MAX_CLIENTS: usize = 64;
 /// How long a client is kept that nobody uses, such as that of a certificate which was replaced.
 const KEPT: Duration = Duration::from_secs(600);
 
-pub(super) type Client = hyper_util::client::legacy::Client<Dialer, Full<Bytes>>;
+pub(super) type Client = hyper_util::client::legacy::Client<Dialer, Content>;
 
 /// By which rules a connection is made.
 #[derive(Clone, PartialEq, Eq)]
@@ -61,7 +60,7 @@ pub(super) struct Clients {
 
 struct Made {
     rules: Rules,
-    client: Client,
+    client: Arc<Client>,
     /// When it was last asked for, by [`Clock::elapsed`].
     used: Duration,
 }
@@ -78,21 +77,21 @@ impl Clients {
     }
 
     /// The client for these rules. What it has under way goes on if it has to make room for another one.
-    pub(super) fn of(&self, rules: Rules) -> Client {
+    pub(super) fn of(&self, rules: Rules) -> Arc<Client> {
         let now = self.clock.elapsed();
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.retain(|made| made.rules == rules || now.saturating_sub(made.used) < KEPT);
+        made.retain(|made| now.saturating_sub(made.used) < KEPT || made.rules == rules);
         if let Some(made) = made.iter_mut().find(|made| made.rules == rules) {
             made.used = now;
-            return made.client.clone();
+            return Arc::clone(&made.client);
         }
         if made.len() >= MAX_CLIENTS
             && let Some(oldest) = (0..made.len()).min_by_key(|index| made.get(*index).map(|made| made.used))
         {
             made.swap_remove(oldest);
         }
-        let client = self.make(&rules);
-        made.push(Made { rules, client: client.clone(), used: now });
+        let client = Arc::new(self.make(&rules));
+        made.push(Made { rules, client: Arc::clone(&client), used: now });
         client
     }
 

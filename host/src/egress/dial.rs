@@ -47,9 +47,11 @@ pub(super) enum Undialed {
     TooSlow,
 }
 
-/// Makes connections for the client's pool.
+/// Makes connections for the client's pool, which clones it for every request.
 #[derive(Clone)]
-pub(super) struct Dialer {
+pub(super) struct Dialer(Arc<Parts>);
+
+struct Parts {
     wire: Wire,
     /// Absent where nobody could be trusted.
     tls: Option<HttpsConnector<Wire>>,
@@ -65,7 +67,7 @@ impl Dialer {
                 .enable_http1()
                 .wrap_connector(wire.clone())
         });
-        Self { wire, tls, clock }
+        Self(Arc::new(Parts { wire, tls, clock }))
     }
 }
 
@@ -87,7 +89,8 @@ impl Service<Uri> for Dialer {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let Self { mut wire, mut tls, clock } = self.clone();
+        let Parts { wire, tls, clock } = &*self.0;
+        let (mut wire, mut tls, clock) = (wire.clone(), tls.clone(), Arc::clone(clock));
         Box::pin(async move {
             let connected = async {
                 match &mut tls {

@@ -141,9 +141,13 @@ impl Payload {
         }
         let text = text.unwrap_or_default();
         match self.syntax {
-            Syntax::Json | Syntax::JsonForm if in_string => out.push_str(inside_of(&json_of(&text))),
+            Syntax::Json | Syntax::JsonForm if in_string => push_inside(&text, out),
             Syntax::Json | Syntax::JsonForm if is_json_value => out.push_str(&text),
-            Syntax::Json | Syntax::JsonForm => out.push_str(&json_of(&text)),
+            Syntax::Json | Syntax::JsonForm => {
+                out.push('"');
+                push_inside(&text, out);
+                out.push('"');
+            }
             Syntax::Form => out.push_str(&form::encode(&text)),
             Syntax::Text => out.push_str(&text),
             Syntax::Xml => out.push_str(&xml::escape(&text)),
@@ -217,14 +221,13 @@ fn hint(unknown: &[&str]) -> String {
     unknown.iter().find_map(near).unwrap_or_else(|| rule.to_owned())
 }
 
-/// What is between the quotes of a JSON string.
-/// A text as JSON, which every text has.
-fn json_of(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
-}
-
-fn inside_of(string: &str) -> &str {
-    string.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()
+/// Adds a text as what is between the quotes of a JSON string.
+fn push_inside(text: &str, out: &mut String) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        return out.push_str(text);
+    }
+    let json = serde_json::to_string(text).unwrap_or_default();
+    out.push_str(json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@ use wasmtime::{Cache, CacheConfig, Config};
 /// What the folder may hold, in bytes, before what was not used for longest goes: some ten components.
 const MOST_BYTES: u64 = 128 << 20;
 
+/// Where in the folder compiled code lies. Whatever else is in there wasmtime takes for spoiled code, and deletes.
+const COMPILED: &str = "compiled";
+
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
@@ -35,8 +38,9 @@ pub enum CacheError {
     Other(String),
 }
 
-/// An engine's configuration that keeps what it compiles in a folder, for [`super::Brain::with_engine`]. The
-/// folder is made, for this user alone, where it is not there.
+/// An engine's configuration that keeps what it compiles in a folder, for [`super::Brain::with_engine`]: in one of its
+/// own within it, `compiled`, so that nothing else there is touched. The folder is made, for this user alone, where it is
+/// not there.
 ///
 /// # Errors
 ///
@@ -49,7 +53,7 @@ pub fn compiled_in(folder: &Path) -> Result<Config, CacheError> {
 
 fn cache_in(folder: &Path) -> Result<Cache, CacheError> {
     let other = |error: wasmtime::Error| CacheError::Other(format!("{error:#}"));
-    let folder = own(folder)?;
+    let folder = own(&own(folder)?.join(COMPILED))?;
     let mut cache = CacheConfig::new();
     cache.with_directory(folder);
     cache.with_files_total_size_soft_limit(MOST_BYTES);
@@ -102,6 +106,18 @@ mod tests {
         };
         assert_eq!(providers(), providers());
         assert_eq!((cache.cache_misses(), cache.cache_hits()), (1, 1));
+    }
+
+    #[test]
+    fn what_else_is_in_the_folder_is_left_alone() {
+        let within = tempfile::tempdir().unwrap();
+        fs::write(within.path().join("nuncio.yml"), "").unwrap();
+        let engine = compiled_in(within.path()).unwrap();
+        Brain::with_engine(EMBEDDED, Limits::default(), engine).unwrap();
+        let beside = fs::read_dir(within.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut beside: Vec<_> = beside.filter_map(|name| name.into_string().ok()).collect();
+        beside.sort();
+        assert_eq!(beside, [COMPILED, "nuncio.yml"]);
     }
 
     #[test]

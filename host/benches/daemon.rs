@@ -10,6 +10,8 @@
     reason = "a benchmark that meets what it does not expect stops"
 )]
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
@@ -83,7 +85,11 @@ fn idle(folder: &Path) {
     let process = Path::new("/proc").join(daemon.0.id().to_string());
     let before = switches(&process);
     std::thread::sleep(WATCH);
-    let woke = switches(&process) - before;
+    // Threads that have ended meanwhile were there to read.
+    let woke: u64 = switches(&process)
+        .into_iter()
+        .map(|(thread, count)| count - before.get(&thread).copied().unwrap_or_default())
+        .sum();
     let resident = figure(&process.join("status"), "VmRSS:");
     println!(
         "`nuncio serve` without anything to do: {resident} kB resident; its threads woke up {woke} times in {} s\n",
@@ -91,10 +97,12 @@ fn idle(folder: &Path) {
     );
 }
 
-/// How often the threads of a process have given up the processor.
-fn switches(process: &Path) -> u64 {
-    let threads = std::fs::read_dir(process.join("task")).unwrap();
-    threads.map(|thread| figure(&thread.unwrap().path().join("status"), "voluntary_ctxt_switches:")).sum()
+/// How often each thread of a process has given up the processor.
+fn switches(process: &Path) -> HashMap<OsString, u64> {
+    let threads = std::fs::read_dir(process.join("task")).unwrap().map(Result::unwrap);
+    threads
+        .map(|thread| (thread.file_name(), figure(&thread.path().join("status"), "voluntary_ctxt_switches:")))
+        .collect()
 }
 
 /// The figure behind a name in a file of `/proc`.

@@ -138,7 +138,7 @@ fn the_command_line_keeps_compiled_code_where_nobody_else_can_write() {
     let name = folder.to_str().expect("it is UTF-8");
     for _ in 0..2 {
         assert_eq!(run(name), (Some(0), schema.clone(), String::new()));
-        assert!(folder.join("modules").is_dir());
+        assert!(folder.join("compiled/modules").is_dir());
     }
     std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
     let (code, _, told) = run(name);

@@ -47,8 +47,7 @@ const TITLE: &str = "❌ Service went down ❌";
 const FIELDS: [(&str, &str); 3] =
     [("Service Name", "git"), ("Detail", "connection refused"), ("Last Seen", "12s ago")];
 
-const FIRST: Attempt =
-    Attempt { number: 0, sent: 0, queued_at: 0, first_tried: 0, began: 0, level: Level::Warn, plain: false };
+const FIRST: Attempt = Attempt::first(Level::Warn);
 
 fn main() {
     println!(

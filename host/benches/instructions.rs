@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench instructions` counts them under callgrind, and stops where a count is more than 2 % above the
 //! one that `host/benches/instructions.txt` has, or below it: then `NUNCIO_BLESS=1` writes what is counted there. Unlike
-//! time they are the same on every machine of this architecture, however busy: the component is compiled for the
+//! time they are nearly the same on every machine of this architecture, however busy: the component is compiled for the
 //! plainest x86-64, and each count is the difference of two runs by how much more the one does. Takes valgrind,
 //! and a minute.
 #![expect(
@@ -118,15 +118,7 @@ fn work(kind: &str, times: u64) {
     let targets = TARGETS.replace(r#""http://localhost/hook""#, r#"{"$secret":"hook/url"}"#);
     let dispatcher = brain.dispatcher(&targets).unwrap();
     let (notification, endpoint) = (numbered(7), dispatcher.untried().unwrap());
-    let attempt = Attempt {
-        number: 0,
-        sent: 0,
-        queued_at: 0,
-        first_tried: 0,
-        began: 0,
-        level: Level::Info,
-        plain: false,
-    };
+    let attempt = Attempt::first(Level::Info);
     let outcome = taken();
     for _ in 0..WARM_UP + times {
         match kind {

@@ -40,6 +40,14 @@ impl Endpoint {
     }
 }
 
+impl Attempt {
+    /// The first of a delivery whose instants are nobody's, because nothing is sent: all at the Unix epoch.
+    #[must_use]
+    pub const fn first(level: Level) -> Self {
+        Self { number: 0, sent: 0, queued_at: 0, first_tried: 0, began: 0, level, plain: false }
+    }
+}
+
 impl Level {
     /// Every level, least serious first.
     pub const ALL: [Self; 6] = [Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal];

@@ -14,8 +14,7 @@ use crate::scripted::{Receiver, reply};
 use crate::stage::compiled;
 
 /// An attempt that is the first.
-const FIRST: Attempt =
-    Attempt { number: 0, sent: 0, queued_at: 0, first_tried: 0, began: 0, level: Level::Warn, plain: false };
+const FIRST: Attempt = Attempt::first(Level::Warn);
 
 #[tokio::test]
 async fn a_guest_that_traps_is_given_up_after_three_tries() {

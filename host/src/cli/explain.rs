@@ -36,15 +36,7 @@ pub(super) fn run(arguments: Arguments, component: &Component) -> Result<ExitCod
     let id = "00000000-0000-7000-8000-000000000000";
     let notification = arguments.message.read(|json| brain.read(json, id, 0))?;
     let dispatcher = brain.dispatcher(config.guest_config())?;
-    let attempt = Attempt {
-        number: 0,
-        sent: 0,
-        queued_at: 0,
-        first_tried: 0,
-        began: 0,
-        level: notification.level,
-        plain: false,
-    };
+    let attempt = Attempt::first(notification.level);
     let explain = |decision: Decision| {
         let requests = || {
             let requests = dispatcher.format(&decision.target, &notification, attempt, 0);

@@ -302,7 +302,7 @@ fn failed(transport: Transport, detail: &str) -> Exchange {
 #[cfg(test)]
 mod tests {
     use rustls::pki_types::TrustAnchor;
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -387,6 +387,26 @@ mod tests {
         let (exchange, _) =
             tokio::join!(egress.send(request(&url), &named(&url), Duration::from_secs(10)), deadline);
         assert_eq!(exchange.outcome, Outcome::Failed(Transport::TimeoutBeforeSend), "{:?}", exchange.detail);
+    }
+
+    #[tokio::test]
+    async fn who_has_read_a_request_and_says_nothing_may_have_taken_it() {
+        for content in ["", "down"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let clock = ManualClock::at(0);
+            let egress = HttpEgress::trusting(RootCertStore::empty(), Arc::new(clock.clone()));
+            let url = format!("http://{}/", listener.local_addr().unwrap());
+            let request = http::Request::get(&url).body(Bytes::from(content)).unwrap();
+            let read = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.read_u8().await.unwrap();
+                clock.advance(Duration::from_secs(10));
+                stream
+            };
+            let (exchange, _) =
+                tokio::join!(egress.send(request, &named(&url), Duration::from_secs(10)), read);
+            assert_eq!(exchange.outcome, Outcome::Failed(Transport::TimeoutAfterSend), "{content:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use nuncio_guest::budget::Budget;
 use nuncio_guest::config::Config;
 use nuncio_guest::judge::{Admission, Attempt, Endpoint, Verdict, judge};
 use nuncio_guest::notification::Level;
-use nuncio_guest::outcome::{Outcome, Reply, Transport};
+use nuncio_guest::outcome::{Head, Outcome, Reply, Transport};
 use nuncio_guest::pace::{Arrivals, Pace};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
@@ -125,9 +125,9 @@ fn outcome(random: &mut StdRng) -> Outcome {
         return Outcome::Failed(TRANSPORTS[random.random_range(0..TRANSPORTS.len())]);
     }
     let headers = HEADERS.iter().filter(|_| random.random_range(0..4) == 0);
-    let headers = headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let head = Head::of(headers.copied());
     let body = BODIES[random.random_range(0..BODIES.len())].as_bytes().to_vec();
-    Outcome::Reply(Reply { status: STATUSES[random.random_range(0..STATUSES.len())], headers, body })
+    Outcome::Reply(Reply { status: STATUSES[random.random_range(0..STATUSES.len())], head, body })
 }
 
 fn endpoint(random: &mut StdRng) -> Endpoint {
@@ -183,8 +183,8 @@ fn attempt_out(attempt: Attempt) -> wit::Attempt {
 
 fn outcome_out(outcome: &Outcome) -> wit::Outcome {
     match outcome {
-        Outcome::Reply(Reply { status, headers, body }) => {
-            wit::Outcome::Reply(wit::Reply { status: *status, headers: headers.clone(), body: body.clone() })
+        Outcome::Reply(Reply { status, head, body }) => {
+            wit::Outcome::Reply(wit::Reply { status: *status, head: head.0.clone(), body: body.clone() })
         }
         Outcome::Failed(transport) => wit::Outcome::Failed(match transport {
             Transport::Refused => wit::Transport::Refused,

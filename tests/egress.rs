@@ -136,14 +136,14 @@ async fn a_redirect_is_a_reply() {
     let elsewhere = Receiver::start([reply(200)]);
     let answer = replied(answer_to(reply(302).header("Location", &elsewhere.url("/"))).await);
     assert_eq!((answer.status, elsewhere.seen().connections), (302, 0));
-    assert!(answer.headers.contains(&("location".into(), elsewhere.url("/"))));
+    assert!(answer.headers().any(|header| header == ("location", &elsewhere.url("/"))));
 }
 
 #[tokio::test]
 async fn reply_headers_that_are_no_text_are_left_out() {
     let head = b"HTTP/1.1 200 OK\r\nX-B: 2\r\nX-Raw: \xff\r\nX-A: \xc3\xa4\r\n\r\n";
     let answer = replied(answer_to(raw(head.to_vec())).await);
-    assert_eq!(answer.headers, [("x-b", "2"), ("x-a", "ä")].map(|(name, value)| (name.into(), value.into())));
+    assert_eq!(answer.head, "x-b: 2\nx-a: ä\n");
 }
 
 #[tokio::test]

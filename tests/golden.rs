@@ -159,7 +159,7 @@ fn outcome_of(asked: &Value) -> Outcome {
     let headers = list(&reply["headers"]).iter();
     Outcome::Reply(Reply {
         status: number_32(&reply["status"]).try_into().unwrap(),
-        headers: headers.map(|pair| (text(&pair[0]).to_owned(), text(&pair[1]).to_owned())).collect(),
+        head: Reply::head_of(headers.map(|pair| (text(&pair[0]), text(&pair[1])))),
         body: match &reply["body"] {
             Value::String(text) => text.as_bytes().to_vec(),
             bytes => list(bytes).iter().map(|byte| number_32(byte).try_into().unwrap()).collect(),

@@ -81,7 +81,7 @@ mod tests {
             (400, r#"{"code": 9}"#, None),
             (502, "<html>", None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(ANSWER.classify(&reply), class, "{status} {body}");
         }
     }

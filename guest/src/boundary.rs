@@ -21,7 +21,7 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::filter::{self, Choice};
 use crate::judge::{self, Admission, Attempt, Endpoint, Verdict};
 use crate::notification::{Body, Field, Level, Notification};
-use crate::outcome::{Class, Outcome, Reply, Transport};
+use crate::outcome::{Class, Head, Outcome, Reply, Transport};
 use crate::pace::{Arrivals, Pace};
 use crate::provider::{self, Occasion};
 use crate::request::{Atom, Escape, KeyForm, Request, Segment};
@@ -209,7 +209,7 @@ fn notification_in(notification: wit::Notification) -> Notification {
 fn outcome_in(outcome: wit::Outcome) -> Outcome {
     match outcome {
         wit::Outcome::Reply(reply) => {
-            Outcome::Reply(Reply { status: reply.status, headers: reply.headers, body: reply.body })
+            Outcome::Reply(Reply { status: reply.status, head: Head(reply.head), body: reply.body })
         }
         wit::Outcome::Failed(transport) => Outcome::Failed(match transport {
             wit::Transport::Refused => Transport::Refused,

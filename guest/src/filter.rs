@@ -123,15 +123,15 @@ impl Index {
     /// The numbers of the targets that may get a notification, in order; no other does.
     #[must_use]
     pub fn candidates(&self, notification: &Notification) -> Vec<usize> {
-        let mut candidates: Vec<usize> = if notification.to.is_empty() {
+        if notification.to.is_empty() {
             let tagged = notification.tags.iter().filter_map(|tag| self.by_tag.get(tag));
-            self.of_any.iter().chain(tagged.flatten()).copied().collect()
-        } else {
-            notification.to.iter().filter_map(|name| self.number(name)).collect()
-        };
-        candidates.sort_unstable();
-        candidates.dedup();
-        candidates
+            return tagged.fold(self.of_any.clone(), |candidates, tagged| merged(&candidates, tagged));
+        }
+        let mut is_named = vec![false; self.by_name.len()];
+        for number in notification.to.iter().filter_map(|name| self.number(name)) {
+            is_named.get_mut(number).into_iter().for_each(|is_named| *is_named = true);
+        }
+        is_named.iter().enumerate().filter_map(|(number, is_named)| is_named.then_some(number)).collect()
     }
 
     /// One decision for each name in `to` that no target has.
@@ -148,13 +148,30 @@ impl Index {
         };
         to.filter(is_new).map(decision).collect()
     }
-
     /// The names in the order of the configuration.
     fn names(&self) -> Vec<&str> {
-        let mut names: Vec<(&String, &usize)> = self.by_name.iter().collect();
-        names.sort_unstable_by_key(|(_, number)| **number);
-        names.into_iter().map(|(name, _)| name.as_str()).collect()
+        let mut names = vec![""; self.by_name.len()];
+        for (name, number) in &self.by_name {
+            names.get_mut(*number).into_iter().for_each(|place| *place = name);
+        }
+        names
     }
+}
+
+/// The numbers of two lists in order, each once. Smaller in a component than a sort that is quick for any list.
+fn merged(one: &[usize], other: &[usize]) -> Vec<usize> {
+    let mut merged = Vec::with_capacity(one.len() + other.len());
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    while let Some(number) = match (one.peek(), other.peek()) {
+        (Some(first), Some(second)) if first > second => other.next(),
+        (Some(_), _) => one.next(),
+        (None, _) => other.next(),
+    } {
+        if merged.last() != Some(number) {
+            merged.push(*number);
+        }
+    }
+    merged
 }
 
 /// What a condition says of a notification that the filter wants. One that fails on it keeps nothing back: a

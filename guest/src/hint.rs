@@ -55,12 +55,21 @@ pub enum Unit {
 /// readable Date. An instant in the past is no wait: 0.
 #[must_use]
 pub fn of(reply: &Reply, in_body: Option<u64>, cap_ms: u64, now: u64) -> Hint {
+    if !reply.head.headers().any(|(name, _)| says_when(name)) {
+        return Hint { wait: in_body.map(|wait| wait.min(cap_ms)), is_unreadable: false };
+    }
     let sent = reply.header("date").and_then(date).unwrap_or(now);
     let mut reader = Reader { reply, sent, now, is_unreadable: false };
     // All are read, so that a receiver's mistakes are counted even while they do not matter.
     let (retry_after, limits) = (reader.retry_after(), reader.limits());
     let wait = in_body.or(retry_after).or(limits);
     Hint { wait: wait.map(|wait| wait.min(cap_ms)), is_unreadable: reader.is_unreadable }
+}
+
+/// Whether a header of this name can say when to come back: it is only by such a one that another counts.
+fn says_when(name: &str) -> bool {
+    let begins = |with: &str| name.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+    ["retry-after", "ratelimit", "x-ratelimit"].into_iter().any(begins)
 }
 
 /// Reads a number at a JSON pointer (RFC 6901) of the body as milliseconds, rounded up and saturating.
@@ -135,8 +144,7 @@ impl<'a> Reader<'a> {
     }
 
     fn values(&self, name: &'static str) -> impl Iterator<Item = &'a str> + use<'a> {
-        let named = self.reply.headers.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
-        named.map(|(_, value)| value.as_str())
+        self.reply.head.values(name)
     }
 
     /// How long it is until an instant by the receiver's clock.
@@ -222,6 +230,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::outcome::Head;
 
     /// Now, the same in a header, and a minute later in the three forms.
     const NOW: u64 = 1_700_000_000_000;
@@ -231,8 +240,7 @@ mod tests {
     const UNREADABLE: Hint = Hint { wait: None, is_unreadable: true };
 
     fn reply(status: u16, headers: &[(&str, &str)]) -> Reply {
-        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Reply { status, headers, body: vec![] }
+        Reply { status, head: Head::of(headers.iter().copied()), body: vec![] }
     }
 
     fn read(status: u16, headers: &[(&str, &str)]) -> Hint {
@@ -359,7 +367,7 @@ mod tests {
             ), 0..6),
             body: Vec<u8>, in_body: Option<u64>, cap: u64, now: u64,
         ) {
-            let reply = Reply { status, headers, body };
+            let reply = Reply { status, head: Head::of(headers), body };
             let hint = of(&reply, in_body.or(in_json(&reply, "", Unit::Seconds)), cap, now);
             prop_assert!(hint.wait.is_none_or(|wait| wait <= cap));
         }

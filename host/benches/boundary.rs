@@ -102,16 +102,16 @@ fn against_native(brain: &Brain) {
     let same = native_notification();
     let reply = Reply {
         status: 200,
-        headers: vec![("content-type".into(), "application/json".into())],
+        head: Reply::head_of([("content-type", "application/json")]),
         body: br#"{"id":"x","time":1}"#.to_vec(),
     };
     let same_reply = native::outcome::Outcome::Reply(native::outcome::Reply {
         status: reply.status,
-        headers: reply.headers.clone(),
+        head: native::outcome::Head(reply.head.clone()),
         body: reply.body.clone(),
     });
     let (delivered, failed) =
-        (Outcome::Reply(reply), Outcome::Reply(Reply { status: 503, headers: vec![], body: vec![] }));
+        (Outcome::Reply(reply), Outcome::Reply(Reply { status: 503, head: String::new(), body: vec![] }));
     println!("| call | component | native | component / native |");
     println!("|---|---|---|---|");
     let (mut of_component, mut of_native) = (0.0, 0.0);

@@ -133,9 +133,8 @@ fn work(kind: &str, times: u64) {
 }
 
 fn taken() -> Outcome {
-    let headers = [("content-type", "text/plain"), ("content-length", "2")];
-    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    Outcome::Reply(Reply { status: 200, headers, body: b"ok".to_vec() })
+    let head = Reply::head_of([("content-type", "text/plain"), ("content-length", "2")]);
+    Outcome::Reply(Reply { status: 200, head, body: b"ok".to_vec() })
 }
 
 /// Takes every request at once.

@@ -163,7 +163,7 @@ impl Egress for Noting {
         let text = String::from_utf8_lossy(request.body()).into_owned();
         let number = text.split('#').nth(1).unwrap().parse().unwrap();
         self.came.lock().unwrap().push((number, self.clock.now()));
-        let reply = Reply { status: 200, headers: Vec::new(), body: Vec::new() };
+        let reply = Reply { status: 200, head: String::new(), body: Vec::new() };
         Box::pin(std::future::ready(Exchange { outcome: Outcome::Reply(reply), detail: None }))
     }
 }

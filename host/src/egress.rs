@@ -217,7 +217,7 @@ async fn receive(response: Response<Incoming>, deadline: Sleep) -> Exchange {
         end = read(body, &mut kept) => end.err().map(|error| describe(&error)),
         () = deadline => Some("reply not complete in time".to_owned()),
     };
-    let reply = Reply { status: head.status.as_u16(), headers: texts(&head.headers), body: kept };
+    let reply = Reply { status: head.status.as_u16(), head: texts(&head.headers), body: kept };
     Exchange { outcome: Outcome::Reply(reply), detail }
 }
 
@@ -236,9 +236,9 @@ async fn read(mut body: Incoming, kept: &mut Vec<u8>) -> hyper::Result<()> {
 }
 
 /// The headers that are text, in the order they came; those of one name stand together.
-fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |value: &HeaderValue| Some(std::str::from_utf8(value.as_bytes()).ok()?.to_owned());
-    headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?))).collect()
+fn texts(headers: &HeaderMap) -> String {
+    let text = |value| std::str::from_utf8(HeaderValue::as_bytes(value)).ok();
+    Reply::head_of(headers.iter().filter_map(|(name, value)| Some((name.as_str(), text(value)?))))
 }
 
 /// Which failure an error is; `is_begun` says whether the request may have been begun to be sent.

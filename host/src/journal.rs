@@ -26,21 +26,27 @@ const LARGEST_GROUP: usize = 256;
 pub(crate) struct Journal<T> {
     way: Way<T>,
     /// What goes with the next flush.
-    batch: Vec<(T, Operation)>,
+    batch: Batch<T>,
     under_way: usize,
 }
 
 enum Way<T> {
     InPlace {
         store: Box<dyn Store>,
-        done: VecDeque<Written<T>>,
+        done: Vec<Written<T>>,
     },
     Thread {
-        operations: mpsc::Sender<Vec<(T, Operation)>>,
+        operations: mpsc::Sender<Batch<T>>,
         is_closing: Arc<AtomicBool>,
         done: tokio_mpsc::UnboundedReceiver<Vec<Written<T>>>,
         thread: JoinHandle<()>,
     },
+}
+
+/// Operations that go together, each with what it is for.
+struct Batch<T> {
+    tickets: Vec<T>,
+    operations: Vec<Operation>,
 }
 
 /// What became of an operation.
@@ -66,24 +72,27 @@ impl<T: Send + 'static> Journal<T> {
             let thread = thread.spawn(move || write(store, &take, &tell, &is_hurried))?;
             Way::Thread { operations, is_closing, done, thread }
         } else {
-            Way::InPlace { store, done: VecDeque::new() }
+            Way::InPlace { store, done: Vec::new() }
         };
-        Ok(Self { way, batch: Vec::new(), under_way: 0 })
+        Ok(Self { way, batch: Batch::default(), under_way: 0 })
     }
 
     /// Adds an operation to those that go with the next flush.
     pub(crate) fn submit(&mut self, ticket: T, operation: Operation) {
         self.under_way += 1;
-        self.batch.push((ticket, operation));
+        self.batch.push(ticket, operation);
     }
 
     /// Lets go what was submitted, all together.
     pub(crate) fn flush(&mut self) {
-        if self.batch.is_empty() {
+        let count = self.batch.operations.len();
+        if count == 0 {
             return;
         }
-        let batch = std::mem::take(&mut self.batch);
+        // The next one will be about as large.
+        let batch = std::mem::replace(&mut self.batch, Batch::with_capacity(count));
         match &mut self.way {
+            Way::InPlace { store, done } if done.is_empty() => *done = commit(store.as_mut(), batch),
             Way::InPlace { store, done } => done.extend(commit(store.as_mut(), batch)),
             Way::Thread { operations, .. } => {
                 // Where the thread is gone, `done` says so.
@@ -102,7 +111,7 @@ impl<T: Send + 'static> Journal<T> {
     pub(crate) async fn done(&mut self) -> Option<Vec<Written<T>>> {
         let written = match &mut self.way {
             Way::InPlace { done, .. } if done.is_empty() => std::future::pending().await,
-            Way::InPlace { done, .. } => done.drain(..).collect(),
+            Way::InPlace { done, .. } => std::mem::take(done),
             Way::Thread { done, .. } => done.recv().await?,
         };
         Some(self.count(written))
@@ -112,7 +121,7 @@ impl<T: Send + 'static> Journal<T> {
     pub(crate) fn try_done(&mut self) -> Option<Vec<Written<T>>> {
         let written = match &mut self.way {
             Way::InPlace { done, .. } if done.is_empty() => return None,
-            Way::InPlace { done, .. } => done.drain(..).collect(),
+            Way::InPlace { done, .. } => std::mem::take(done),
             Way::Thread { done, .. } => done.try_recv().ok()?,
         };
         Some(self.count(written))
@@ -128,7 +137,7 @@ impl<T: Send + 'static> Journal<T> {
     pub(crate) async fn close(mut self) -> Vec<Written<T>> {
         self.flush();
         match self.way {
-            Way::InPlace { done, .. } => done.into(),
+            Way::InPlace { done, .. } => done,
             Way::Thread { operations, is_closing, mut done, thread } => {
                 is_closing.store(true, Ordering::SeqCst);
                 drop(operations);
@@ -144,10 +153,44 @@ impl<T: Send + 'static> Journal<T> {
     }
 }
 
+impl<T> Batch<T> {
+    fn with_capacity(count: usize) -> Self {
+        Self { tickets: Vec::with_capacity(count), operations: Vec::with_capacity(count) }
+    }
+
+    fn push(&mut self, ticket: T, operation: Operation) {
+        self.tickets.push(ticket);
+        self.operations.push(operation);
+    }
+
+    fn is_full(&self) -> bool {
+        self.operations.len() >= LARGEST_GROUP
+    }
+}
+
+/// Adds a batch to the groups that wait.
+fn gather<T>(groups: &mut VecDeque<Batch<T>>, batch: Batch<T>) {
+    if groups.is_empty() && !batch.is_full() {
+        return groups.push_back(batch);
+    }
+    for (ticket, operation) in batch.tickets.into_iter().zip(batch.operations) {
+        match groups.back_mut().filter(|last| !last.is_full()) {
+            Some(last) => last.push(ticket, operation),
+            None => groups.push_back(Batch { tickets: vec![ticket], operations: vec![operation] }),
+        }
+    }
+}
+
+impl<T> Default for Batch<T> {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
+}
+
 /// The thread: one group after the other, each of what has come by then.
 fn write<T>(
     mut store: Box<dyn Store>,
-    operations: &mpsc::Receiver<Vec<(T, Operation)>>,
+    operations: &mpsc::Receiver<Batch<T>>,
     done: &tokio_mpsc::UnboundedSender<Vec<Written<T>>>,
     is_closing: &AtomicBool,
 ) {
@@ -156,10 +199,10 @@ fn write<T>(
     loop {
         if waiting.is_empty() {
             let Ok(batch) = operations.recv() else { return };
-            waiting.extend(batch);
+            gather(&mut waiting, batch);
         }
-        waiting.extend(operations.try_iter().flatten());
-        let group: Vec<_> = waiting.drain(..waiting.len().min(LARGEST_GROUP)).collect();
+        operations.try_iter().for_each(|batch| gather(&mut waiting, batch));
+        let Some(group) = waiting.pop_front() else { continue };
         let written = match &given_up {
             // Nobody waits longer than for one failure on the way out.
             Some(error) => fail(group, error),
@@ -173,8 +216,8 @@ fn write<T>(
     }
 }
 
-fn commit<T>(store: &mut dyn Store, group: Vec<(T, Operation)>) -> Vec<Written<T>> {
-    let (tickets, operations): (Vec<T>, Vec<Operation>) = group.into_iter().unzip();
+fn commit<T>(store: &mut dyn Store, group: Batch<T>) -> Vec<Written<T>> {
+    let Batch { tickets, operations } = group;
     if operations.iter().any(|operation| matches!(operation, Operation::Settle(_))) {
         crash::at("before-settle");
     }
@@ -183,13 +226,13 @@ fn commit<T>(store: &mut dyn Store, group: Vec<(T, Operation)>) -> Vec<Written<T
             let all = tickets.into_iter().zip(operations).zip(done);
             all.map(|((ticket, operation), done)| Written { ticket, operation, result: Ok(done) }).collect()
         }
-        Err(error) => fail(tickets.into_iter().zip(operations).collect(), &error),
+        Err(error) => fail(Batch { tickets, operations }, &error),
     }
 }
 
-fn fail<T>(group: Vec<(T, Operation)>, error: &StoreError) -> Vec<Written<T>> {
+fn fail<T>(group: Batch<T>, error: &StoreError) -> Vec<Written<T>> {
     let fail = |(ticket, operation)| Written { ticket, operation, result: Err(error.clone()) };
-    group.into_iter().map(fail).collect()
+    group.tickets.into_iter().zip(group.operations).map(fail).collect()
 }
 
 #[cfg(test)]

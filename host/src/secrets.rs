@@ -118,10 +118,14 @@ impl Secrets {
         if let Some(body) = finders.blotted(&reply.body) {
             reply.body = body;
         }
-        for (_, value) in &mut reply.headers {
-            if let Some(blotted) = finders.blotted(value.as_bytes()) {
-                *value = String::from_utf8_lossy(&blotted).into_owned();
-            }
+        let blotted = |value: &str| finders.blotted(value.as_bytes());
+        if reply.headers().any(|(_, value)| blotted(value).is_some()) {
+            let blotted = |(name, value)| match blotted(value) {
+                Some(blotted) => (name, String::from_utf8_lossy(&blotted).into_owned()),
+                None => (name, value.to_owned()),
+            };
+            let headers: Vec<(&str, String)> = reply.headers().map(blotted).collect();
+            reply.head = Reply::head_of(headers.iter().map(|(name, value)| (*name, value.as_str())));
         }
         reply
     }

@@ -7,7 +7,7 @@ use crate::notification::Level;
 use crate::outcome::Reply;
 
 fn status(status: u16) -> Outcome {
-    Outcome::Reply(Reply { status, headers: vec![], body: vec![] })
+    Outcome::Reply(Reply { status, head: Default::default(), body: vec![] })
 }
 
 fn class(outcome: &Outcome) -> Class {

@@ -1,7 +1,7 @@
 //! From text to events.
 
 use super::commonmark::{CodeBlockKind, Event as Parsed, Options, Parser, Tag as Start};
-use super::dialect::{self, Characters};
+use super::dialect;
 use super::{Event, Tag};
 use crate::notification::Field;
 
@@ -77,11 +77,26 @@ fn parsed(source: &str) -> Vec<Event> {
 /// Whether a text is one line without anything that could be markup, as most are: a paragraph without more ado.
 pub(super) fn is_bare_line(text: &str) -> bool {
     /// Where any of these stands it can begin something; others do so at the beginning of a line alone.
-    const MARKS: Characters = Characters::of("\\`*_[<&~");
+    const MARKS: &[u8] = b"\\`*_[<&~";
+    /// Bytes that are neither a mark nor a control character; of what is not ASCII, any.
+    const BARE: [bool; 256] = {
+        let mut bare = [true; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            bare[byte] = byte >= 0x20 && byte != 0x7f;
+            byte += 1;
+        }
+        let mut n = 0;
+        while n < MARKS.len() {
+            bare[MARKS[n] as usize] = false;
+            n += 1;
+        }
+        bare
+    };
     text.starts_with(char::is_alphabetic)
         && !text.ends_with(char::is_whitespace)
-        && text.bytes().all(|byte| !MARKS.contains(char::from(byte)))
-        && (is_printable(text) || !text.contains(char::is_control))
+        && text.bytes().all(|byte| BARE.get(usize::from(byte)).is_some_and(|is_bare| *is_bare))
+        && (text.is_ascii() || !text.contains(char::is_control))
 }
 
 struct Reader {

@@ -250,7 +250,7 @@ mod tests {
             (424, Some(Class::Ambiguous)),
             (500, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: vec![] };
+            let reply = Reply { status, head: Default::default(), body: vec![] };
             assert_eq!(Provider::classify(&open::<Apprise>(with(&json!({}))), &reply), class, "{status}");
         }
     }

@@ -169,6 +169,7 @@ mod tests {
     use super::*;
     use crate::notification::tests::{items, notification};
     use crate::notification::{Body, Level};
+    use crate::outcome::Head;
     use crate::provider::tests::{body, header, open, problems, request, requests, target_of, wrong_part};
     use crate::request::Segment;
 
@@ -238,7 +239,7 @@ mod tests {
         let target = open::<Brevo>(with(&json!({})));
         let reply = |status, body: &str| Reply {
             status,
-            headers: vec![("x-sib-ratelimit-reset".into(), "30".into())],
+            head: Head::of([("x-sib-ratelimit-reset", "30")]),
             body: body.into(),
         };
         for (status, body, class) in [

@@ -329,7 +329,7 @@ mod tests {
             (400, r#"{"errors":["bad"]}"#, None),
             (403, r#"{"errors":["Forbidden"]}"#, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

@@ -294,7 +294,7 @@ mod tests {
             (200, "<html>", Some(Class::Ambiguous), None),
             (503, "<html>", None, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
             assert_eq!(Provider::hint(&target, &reply), hint, "{body}");
         }

@@ -415,13 +415,15 @@ mod tests {
             (&sent["username"], &sent["avatar_url"]),
             (&json!("Nuncio"), &json!("https://x.example/a.png"))
         );
-        let reply = Reply { status: 429, headers: vec![], body: br#"{"retry_after": 0.376}"#.to_vec() };
+        let reply =
+            Reply { status: 429, head: Default::default(), body: br#"{"retry_after": 0.376}"#.to_vec() };
         assert_eq!(Provider::hint(&open::<Discord>(json!({ "url": { "$secret": "u" } })), &reply), Some(376));
     }
 
     #[test]
     fn a_deleted_webhook_is_gone_and_nothing_else_is() {
-        let reply = |status, body: &str| classify(&Reply { status, headers: vec![], body: body.into() });
+        let reply =
+            |status, body: &str| classify(&Reply { status, head: Default::default(), body: body.into() });
         assert_eq!(reply(404, r#"{"message": "Unknown Webhook", "code": 10015}"#), Some(Class::Gone));
         for (status, body) in
             [(404, "<html>"), (404, "[]"), (404, r#"{"code":0}"#), (400, r#"{"code":10015}"#)]

@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn the_body_has_the_last_word() {
-        let reply = Reply { status: 200, headers: vec![], body: br#"{"status":"slow down"}"#.to_vec() };
+        let reply =
+            Reply { status: 200, head: Default::default(), body: br#"{"status":"slow down"}"#.to_vec() };
         assert_eq!(Provider::classify(&pigeon(), &reply), Some(Class::Throttled));
     }
 }

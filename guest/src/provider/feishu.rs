@@ -269,6 +269,7 @@ mod tests {
     use super::*;
     use crate::notification::Body;
     use crate::notification::tests::{fields, notification};
+    use crate::outcome::Head;
     use crate::provider::tests::{
         OCCASION, body, open, problems, request, requests, target_of, targets_of, wrong_part,
     };
@@ -366,7 +367,7 @@ mod tests {
         let target = open::<Feishu>(with(&json!({})));
         let reply = |status, body: &str, headers: &[(&str, &str)]| Reply {
             status,
-            headers: headers.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
+            head: Head::of(headers.iter().copied()),
             body: body.into(),
         };
         for (status, body, class) in [

@@ -278,7 +278,7 @@ mod tests {
             (400, r#"{"error":{"code":400,"status":"INVALID_ARGUMENT"}}"#, None),
             (429, r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}"#, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

@@ -150,7 +150,7 @@ mod tests {
     fn a_url_is_needed_and_every_success_counts() {
         assert_eq!(problems::<GrafanaOnCall>(json!({})).len(), 1);
         assert_eq!(problems::<GrafanaOnCall>(json!({ "url": "https://x.example/" })).len(), 1);
-        let reply = Reply { status: 200, headers: vec![], body: b"Ok.".to_vec() };
+        let reply = Reply { status: 200, head: Default::default(), body: b"Ok.".to_vec() };
         assert_eq!(Provider::classify(&open::<GrafanaOnCall>(with(&json!({}))), &reply), None);
     }
 }

@@ -346,7 +346,7 @@ mod tests {
             (400, r#"{"message":"Service not found."}"#, None),
             (401, "401: Unauthorized", None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

@@ -266,7 +266,7 @@ mod tests {
             (401, "{}", None),
             (422, r#"{"type":"validation_error","status":422}"#, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

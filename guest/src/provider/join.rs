@@ -358,7 +358,7 @@ mod tests {
             (503, r#"{"success":false}"#, None),
             (200, "", None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{status} {body}");
         }
     }

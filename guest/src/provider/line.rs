@@ -263,7 +263,7 @@ mod tests {
         for (status, class) in
             [(200, None), (400, None), (409, Some(Class::Delivered)), (429, None), (500, None)]
         {
-            let reply = Reply { status, headers: vec![], body: br#"{"message":"m"}"#.to_vec() };
+            let reply = Reply { status, head: Default::default(), body: br#"{"message":"m"}"#.to_vec() };
             assert_eq!(Provider::classify(&open::<Line>(with(&json!({}))), &reply), class, "{status}");
         }
     }

@@ -238,7 +238,7 @@ mod tests {
             (401, "Forbidden", None),
             (404, r#"{"message":"Domain not found: x.example"}"#, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn the_wait_is_in_the_body() {
         let body = br#"{"errcode":"M_LIMIT_EXCEEDED","retry_after_ms":2000}"#.to_vec();
-        let reply = Reply { status: 429, headers: vec![], body };
+        let reply = Reply { status: 429, head: Default::default(), body };
         assert_eq!(Provider::hint(&open::<Matrix>(with(&json!({}))), &reply), Some(2000));
     }
 

@@ -357,7 +357,7 @@ mod tests {
         for (status, class) in
             [(201, None), (401, None), (403, Some(Class::Permanent)), (413, None), (429, None)]
         {
-            let reply = Reply { status, headers: vec![], body: vec![] };
+            let reply = Reply { status, head: Default::default(), body: vec![] };
             assert_eq!(Provider::classify(&open::<NextcloudTalk>(with(&bot())), &reply), class, "{status}");
         }
     }

@@ -205,7 +205,7 @@ mod tests {
             (422, r#"{"ErrorCode":300}"#, None),
             (429, r#"{"ErrorCode":429}"#, Some(Class::Throttled)),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

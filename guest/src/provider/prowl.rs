@@ -233,7 +233,7 @@ mod tests {
         for (status, class) in
             [(200, None), (400, None), (401, None), (406, Some(Class::Throttled)), (500, None)]
         {
-            let reply = Reply { status, headers: vec![], body: vec![] };
+            let reply = Reply { status, head: Default::default(), body: vec![] };
             assert_eq!(Provider::classify(&open::<Prowl>(with(&json!({}))), &reply), class, "{status}");
         }
     }

@@ -209,7 +209,7 @@ mod tests {
             (401, r#"{"error":{"code":"invalid_access_token"}}"#, None),
             (429, r#"{"error":{"code":"pushbullet_pro_required"}}"#, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

@@ -183,7 +183,7 @@ mod tests {
             (200, "<html>", Some(Class::Ambiguous)),
             (500, "<html>", None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

@@ -335,7 +335,7 @@ mod tests {
             (400, r#"{"message":"cannot be blank","status":0}"#, None),
             (429, r#"{"status":0}"#, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

@@ -223,7 +223,7 @@ mod tests {
             (403, r#"{"name":"invalid_api_key"}"#, None),
             (429, r#"{"name":"daily_quota_exceeded"}"#, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

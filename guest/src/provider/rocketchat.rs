@@ -465,7 +465,7 @@ mod tests {
             (400, r#"{"success":false,"errorType":"invalid-channel"}"#, None),
             (401, r#"{"status":"error","message":"You must be logged in to do this."}"#, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&open::<RocketChat>(webhook(&json!({}))), &reply), class, "{body}");
         }
     }

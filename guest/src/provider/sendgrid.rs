@@ -215,7 +215,7 @@ mod tests {
         for (status, class) in
             [(202, None), (200, Some(Class::Ambiguous)), (400, None), (403, None), (413, None), (429, None)]
         {
-            let reply = Reply { status, headers: vec![], body: vec![] };
+            let reply = Reply { status, head: Default::default(), body: vec![] };
             assert_eq!(Provider::classify(&target, &reply), class, "{status}");
         }
     }

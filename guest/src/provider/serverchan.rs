@@ -198,7 +198,7 @@ mod tests {
             (429, "<html>", None),
             (200, "<html>", Some(Class::Ambiguous)),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

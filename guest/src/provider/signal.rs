@@ -322,7 +322,7 @@ mod tests {
             (400, r#"{"error":"Unregistered user"}"#, None),
             (429, r#"{"error":"Rate limit","challenge_tokens":["x"]}"#, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

@@ -402,7 +402,7 @@ mod tests {
             (old(), 200, "<html>", Some(Class::Ambiguous)),
             (old(), 500, "", None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&open::<Simplepush>(settings), &reply), class, "{body}");
         }
     }

@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn what_slack_says_in_its_body_counts() {
         let classify = |settings, status, body: &str| {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             Provider::classify(&open::<Slack>(settings), &reply)
         };
         for (status, body, class) in [

@@ -207,7 +207,7 @@ mod tests {
             (200, "<html>", Some(Class::Ambiguous)),
             (502, "<html>", None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&open::<SynologyChat>(with(&json!({}))), &reply), class, "{body}");
         }
     }

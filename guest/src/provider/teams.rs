@@ -405,7 +405,7 @@ mod tests {
             (200, failed(200), Some(Class::Ambiguous)),
             (400, failed(429), None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.clone().into() };
+            let reply = Reply { status, head: Default::default(), body: body.clone().into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

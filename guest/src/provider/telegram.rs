@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn what_a_reply_means() {
         let target = open::<Telegram>(with(&json!({})));
-        let reply = |status, body: &str| Reply { status, headers: vec![], body: body.into() };
+        let reply = |status, body: &str| Reply { status, head: Default::default(), body: body.into() };
         for (status, body, class) in [
             (200, r#"{"ok":true,"result":{}}"#, Some(Class::Delivered)),
             (200, "<html>", Some(Class::Ambiguous)),
@@ -293,7 +293,7 @@ mod tests {
         let target = open::<Telegram>(with(&json!({})));
         let refused = |status, said: &str| {
             let body = json!({ "ok": false, "error_code": status, "description": said }).to_string();
-            Provider::refuses_markup(&target, &Reply { status, headers: vec![], body: body.into() })
+            Provider::refuses_markup(&target, &Reply { status, head: Default::default(), body: body.into() })
         };
         assert!(refused(
             400,
@@ -301,7 +301,7 @@ mod tests {
         ));
         assert!(!refused(400, "Bad Request: chat not found"));
         assert!(!refused(403, "Bad Request: can't parse entities"));
-        let odd = Reply { status: 400, headers: vec![], body: b"can't parse entities".to_vec() };
+        let odd = Reply { status: 400, head: Default::default(), body: b"can't parse entities".to_vec() };
         assert!(!Provider::refuses_markup(&target, &odd));
         let plain = Occasion { now: 0, is_plain: true };
         let text = notification(Level::Info, "a", Body::Text("**b**".into()));

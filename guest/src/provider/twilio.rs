@@ -403,7 +403,7 @@ mod tests {
             (401, r#"{"code":20003,"status":401}"#, None),
             (429, r#"{"code":20429,"status":429}"#, None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn what_a_reply_means() {
         let classify = |settings, status, body: &str| {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             Provider::classify(&open::<Webex>(settings), &reply)
         };
         for (status, body, class) in [

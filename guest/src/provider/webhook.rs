@@ -220,7 +220,8 @@ impl Provider for Webhook {
 
     fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
         let mut request = Request::new(self.method, self.url.segments());
-        request.headers.clone_from(&self.headers);
+        request.headers.reserve_exact(self.headers.len() + 1);
+        request.headers.extend(self.headers.iter().cloned());
         // The same for every attempt, so that a receiver can tell a repetition (the name is that of the IETF
         // draft httpapi-idempotency-key-header, and Stripe's).
         if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY)) {

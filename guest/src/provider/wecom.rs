@@ -219,7 +219,7 @@ mod tests {
             (200, "ok", Some(Class::Ambiguous)),
             (502, "", None),
         ] {
-            let reply = Reply { status, headers: vec![], body: body.into() };
+            let reply = Reply { status, head: Default::default(), body: body.into() };
             assert_eq!(Provider::classify(&target, &reply), class, "{body}");
         }
     }

@@ -457,7 +457,7 @@ mod tests {
     #[test]
     fn what_a_reply_means() {
         let target = channel(&json!({}));
-        let reply = |status, body: &str| Reply { status, headers: vec![], body: body.into() };
+        let reply = |status, body: &str| Reply { status, head: Default::default(), body: body.into() };
         for (status, body, class) in [
             (200, r#"{"result":"success","id":1}"#, Some(Class::Delivered)),
             (200, "<html>", Some(Class::Ambiguous)),

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use nuncio_guest::hint::{self, Unit};
-use nuncio_guest::outcome::Reply;
+use nuncio_guest::outcome::{Head, Reply};
 
 const NAMES: [&str; 8] = [
     "date",
@@ -19,8 +19,8 @@ const NAMES: [&str; 8] = [
 fuzz_target!(|input: (bool, u64, u64, Vec<(u8, String)>, Vec<u8>)| {
     let (is_throttled, cap, now, headers, body) = input;
     let name = |choice: u8| NAMES[usize::from(choice) % NAMES.len()].to_owned();
-    let headers = headers.into_iter().map(|(choice, value)| (name(choice), value)).collect();
-    let reply = Reply { status: if is_throttled { 429 } else { 200 }, headers, body };
+    let head = Head::of(headers.into_iter().map(|(choice, value)| (name(choice), value)));
+    let reply = Reply { status: if is_throttled { 429 } else { 200 }, head, body };
     let (seconds, ms) = (Unit::Seconds, Unit::Milliseconds);
     for (pointer, unit) in
         [("", ms), ("/retry_after", seconds), ("/parameters/retry_after", seconds), ("/retry_after_ms", ms)]

@@ -47,7 +47,8 @@ function plain(value) {
 function outcomeOf({ reply, failed }) {
   if (failed !== undefined) return { tag: 'failed', val: failed };
   const body = typeof reply.body === 'string' ? new TextEncoder().encode(reply.body) : Uint8Array.from(reply.body);
-  return { tag: 'reply', val: { ...reply, body } };
+  const head = reply.headers.map(([name, value]) => `${name}: ${value}\n`).join('');
+  return { tag: 'reply', val: { status: reply.status, head, body } };
 }
 
 /** What is remembered of an endpoint: nothing yet, but for what a case says. */

@@ -15,9 +15,10 @@ from brain import Brain, record
 def outcome(asked):
     if "failed" in asked:
         return asked["failed"]
-    body, headers = asked["reply"]["body"], asked["reply"]["headers"]
+    status, headers, body = (asked["reply"][name] for name in ("status", "headers", "body"))
     body = body.encode() if isinstance(body, str) else bytes(body)
-    return record({**asked["reply"], "headers": [tuple(header) for header in headers], "body": body})
+    head = "".join(f"{name}: {value}\n" for name, value in headers)
+    return record({"status": status, "head": head, "body": body})
 
 
 def deliver(brain, dispatcher, target, notification, asked):

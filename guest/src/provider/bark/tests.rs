@@ -108,7 +108,7 @@ fn what_a_reply_means() {
         ),
         (500, r#"{"code":500,"message":"push failed: timeout"}"#, None),
     ] {
-        let reply = Reply { status, headers: vec![], body: body.into() };
+        let reply = Reply { status, head: Default::default(), body: body.into() };
         assert_eq!(Provider::classify(&target, &reply), class, "{body}");
     }
 }

@@ -135,7 +135,7 @@ fn text_says_that_it_is_utf_8_and_any_method_sends_a_body() {
 
 #[test]
 fn only_discords_replies_mean_something_of_their_own() {
-    let gone = Reply { status: 404, headers: vec![], body: br#"{"code":10015}"#.to_vec() };
+    let gone = Reply { status: 404, head: Default::default(), body: br#"{"code":10015}"#.to_vec() };
     let classify = |settings| Provider::classify(&open::<Webhook>(with(&settings)), &gone);
     assert_eq!(classify(json!({ "template": "discord" })), Some(Class::Gone));
     assert_eq!(classify(json!({ "payload": "{}" })), None);

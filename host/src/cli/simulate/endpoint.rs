@@ -135,7 +135,7 @@ impl Endpoint {
         let (latency, luck) = (self.rng.random_range(fastest..=slowest), self.rng.random::<f64>());
         let fails = |transport, wait| Answer { wait, outcome: Outcome::Failed(transport), is_success: false };
         let mut status = 200;
-        let mut headers = Vec::new();
+        let mut head = String::new();
         match self.behaviour.fault(now) {
             Some(Fault::Refused) => return fails(Transport::Refused, latency.min(timeout)),
             Some(Fault::Unreachable) => return fails(Transport::TimeoutBeforeSend, timeout),
@@ -147,7 +147,7 @@ impl Endpoint {
                     status = 429;
                     self.seen.refused.push(now);
                     if self.behaviour.rate_limit.is_some_and(|limit| limit.retry_after) {
-                        headers.push(("retry-after".to_owned(), wait.div_ceil(1_000).to_string()));
+                        head = format!("retry-after: {}\n", wait.div_ceil(1_000));
                     }
                 } else if luck < failures || is_poison(self.seed, number, poison) {
                     status = 500;
@@ -159,7 +159,7 @@ impl Endpoint {
         if latency >= timeout {
             return fails(Transport::TimeoutAfterSend, timeout);
         }
-        let outcome = Outcome::Reply(Reply { status, headers, body: Vec::new() });
+        let outcome = Outcome::Reply(Reply { status, head, body: Vec::new() });
         Answer { wait: latency, outcome, is_success: status == 200 }
     }
 }
@@ -241,7 +241,7 @@ mod tests {
         let mut endpoint = endpoint(Behaviour { rate_limit: Some(limit), ..Behaviour::default() });
         assert_eq!(status(&endpoint.answer(0, 10_000, 500)), 200);
         let Outcome::Reply(reply) = endpoint.answer(1, 10_000, 1_500).outcome else { panic!("no reply") };
-        assert_eq!((reply.status, reply.headers), (429, vec![("retry-after".to_owned(), "59".to_owned())]));
+        assert_eq!((reply.status, reply.head.as_str()), (429, "retry-after: 59\n"));
         assert!(!endpoint.seen.has(1));
     }
 

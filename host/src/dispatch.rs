@@ -11,10 +11,11 @@
 //! While the store cannot be written nothing is accepted and nothing begins, and what ended meanwhile is
 //! written as soon as it can be.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -219,7 +220,7 @@ impl Dispatch {
             schedule,
             held: 0,
             attempts: JoinSet::new(),
-            flying: HashMap::new(),
+            flying: HashMap::default(),
             accepting: (0, 0),
             unwritten: VecDeque::new(),
             why_broken: None,
@@ -231,7 +232,7 @@ impl Dispatch {
             ending_old: 0,
             prune_at: None,
             is_pruning: false,
-            batches: HashMap::new(),
+            batches: HashMap::default(),
             next_batch: 0,
             alerts: Alerts::default(),
             stats: Stats::default(),

@@ -6,12 +6,12 @@
 mod finder;
 mod traces;
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use foldhash::HashMap;
 use secrecy::{ExposeSecret, SecretString};
 
 use self::finder::Finder;

@@ -1,8 +1,10 @@
 //! The lanes by name: one for each target of the configuration, open, and one for each target that only
 //! deliveries know, closed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::Setup;
 use super::item::Item;
@@ -45,7 +47,7 @@ struct Lane {
 
 impl Lanes {
     pub(super) fn new(untried: Endpoint) -> Self {
-        let (by_name, all, changed) = (HashMap::new(), Vec::new(), BTreeSet::new());
+        let (by_name, all, changed) = (HashMap::default(), Vec::new(), BTreeSet::new());
         Self { by_name, all, age_of_orphans: AGE_OF_ORPHANS_MS, untried, changed }
     }
 

@@ -85,6 +85,7 @@ pub(super) async fn run(mut arguments: Arguments, component: &Component) -> Resu
     };
     let fixed = Fixed { address, listen: settings.listen, place: before };
     let mut reload = Reload::new(arguments.file, text, files, fixed, brain);
+    crate::Keeping::Shortly.begin();
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

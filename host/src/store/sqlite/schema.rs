@@ -77,6 +77,9 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// How much of the write-ahead log's file is kept for the next writes, in bytes.
 const LOG_KEPT: i64 = 16 << 20;
 
+/// How large a page is, in bytes, where nobody sets it.
+const PAGE: i64 = 4_096;
+
 /// How many statements are kept ready: all there are.
 const STATEMENTS: usize = 64;
 
@@ -100,6 +103,7 @@ pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT, |_| Ok(()))?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG_KEPT / PAGE, |_| Ok(()))?;
     connection.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0)).map(drop)
 }
 

@@ -110,22 +110,22 @@ impl Secrets {
         self.finders(target, derived).blotted(text).unwrap_or_else(|| text.to_vec())
     }
 
-    /// A reply with everything blotted out of its body and of the values of its headers that [`Secrets::redact`]
-    /// blots out of a text.
+    /// A reply with everything blotted out of its body and of each line of its head that [`Secrets::redact`] blots
+    /// out of a text.
     #[must_use]
     pub fn redact_reply(&self, target: &str, derived: &Derived, mut reply: Reply) -> Reply {
         let finders = self.finders(target, derived);
         if let Some(body) = finders.blotted(&reply.body) {
             reply.body = body;
         }
-        let blotted = |value: &str| finders.blotted(value.as_bytes());
-        if reply.headers().any(|(_, value)| blotted(value).is_some()) {
-            let blotted = |(name, value)| match blotted(value) {
-                Some(blotted) => (name, String::from_utf8_lossy(&blotted).into_owned()),
-                None => (name, value.to_owned()),
+        // Line by line, however a line is to be read: whose words they are may not matter here.
+        let blotted = |line: &str| finders.blotted(line.as_bytes());
+        if reply.head.split('\n').any(|line| blotted(line).is_some()) {
+            let blotted = |line| match blotted(line) {
+                Some(blotted) => String::from_utf8_lossy(&blotted).into_owned(),
+                None => line.to_owned(),
             };
-            let headers: Vec<(&str, String)> = reply.headers().map(blotted).collect();
-            reply.head = Reply::head_of(headers.iter().map(|(name, value)| (*name, value.as_str())));
+            reply.head = reply.head.split('\n').map(blotted).collect::<Vec<_>>().join("\n");
         }
         reply
     }

@@ -79,7 +79,9 @@ fn rustflags() -> Result<OsString, String> {
     let mut flags = OsString::from(RUSTFLAGS.join("\x1f"));
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..");
     let root = root.canonicalize().map_err(|error| format!("cannot read {}: {error}", root.display()))?;
-    let registry = variable("CARGO_HOME").ok().map(|home| PathBuf::from(home).join("registry/src"));
+    let home = variable("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|_| variable("HOME").map(|home| PathBuf::from(home).join(".cargo")));
+    let registry = home.ok().map(|home| home.join("registry/src"));
     for folder in [Some(root), registry].into_iter().flatten() {
         flags.push("\x1f--remap-path-prefix=");
         flags.push(folder.join(""));

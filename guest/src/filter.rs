@@ -85,6 +85,9 @@ pub fn decide(notification: &Notification, wants: Wants<'_>) -> Decision {
     Decision { target: name.to_owned(), choice, because }
 }
 
+/// How many tags are few: the targets of each are held against those of the others.
+const FEW: usize = 8;
+
 /// The targets of a configuration, by their names and by what they want; they are numbered in its order, from 0.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
@@ -123,15 +126,26 @@ impl Index {
     /// The numbers of the targets that may get a notification, in order; no other does.
     #[must_use]
     pub fn candidates(&self, notification: &Notification) -> Vec<usize> {
-        if notification.to.is_empty() {
-            let tagged = notification.tags.iter().filter_map(|tag| self.by_tag.get(tag));
-            return tagged.fold(self.of_any.clone(), |candidates, tagged| merged(&candidates, tagged));
+        let Notification { to, tags, .. } = notification;
+        let tagged = |tag: &String| self.by_tag.get(tag).map_or(&[][..], Vec::as_slice);
+        match (to.as_slice(), tags.as_slice()) {
+            // As most have: what it takes does not grow with the targets that want other tags.
+            ([], tags) if tags.len() <= FEW => {
+                let all = tags.iter().map(tagged);
+                all.fold(self.of_any.clone(), |candidates, tagged| merged(&candidates, tagged))
+            }
+            ([], tags) => self.marked(self.of_any.iter().chain(tags.iter().flat_map(tagged)).copied()),
+            (to, _) => self.marked(to.iter().filter_map(|name| self.number(name))),
         }
-        let mut is_named = vec![false; self.by_name.len()];
-        for number in notification.to.iter().filter_map(|name| self.number(name)) {
-            is_named.get_mut(number).into_iter().for_each(|is_named| *is_named = true);
+    }
+
+    /// Numbers of targets in order, each once.
+    fn marked(&self, numbers: impl Iterator<Item = usize>) -> Vec<usize> {
+        let mut is_marked = vec![false; self.by_name.len()];
+        for number in numbers {
+            is_marked.get_mut(number).into_iter().for_each(|is_marked| *is_marked = true);
         }
-        is_named.iter().enumerate().filter_map(|(number, is_named)| is_named.then_some(number)).collect()
+        is_marked.iter().enumerate().filter_map(|(number, is_marked)| is_marked.then_some(number)).collect()
     }
 
     /// One decision for each name in `to` that no target has.
@@ -274,7 +288,10 @@ mod tests {
                 (prop::collection::vec("[abc]", 0..3), prop::collection::vec("[abc]", 0..3), prop::collection::vec("[abc]", 0..2)),
                 0..8,
             ),
-            tags in prop::collection::vec("[abcd]", 0..4),
+            tags in prop_oneof![
+                prop::collection::vec("[abcd]", 0..4),
+                prop::collection::vec("[abcd]", FEW..FEW + 3),
+            ],
             to in prop::collection::vec("[0-9]", 0..3),
         ) {
             let filters: Vec<(String, Filter)> = filters

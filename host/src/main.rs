@@ -12,33 +12,21 @@ mod server;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// For how long memory that nobody holds is kept, before the system has it back.
-enum Keeping {
-    /// Not at all: what it takes to get started is several times what a daemon needs.
-    Nothing,
-    /// For as long as mimalloc does: what flows through takes it again.
-    Shortly,
-}
+/// `mi_option_purge_delay` of mimalloc 2: for how many milliseconds memory that nobody holds is kept before the system has
+/// it back. The bindings have no name for it.
+const KEEPING: libmimalloc_sys::mi_option_t = 15;
 
-impl Keeping {
-    /// `mi_option_purge_delay` of mimalloc 2, in milliseconds; the bindings have no name for it.
-    const OPTION: libmimalloc_sys::mi_option_t = 15;
-
-    /// What it is where nobody sets it.
-    const SHORTLY: std::ffi::c_long = 10;
-
-    fn begin(self) {
-        let milliseconds = match self {
-            Self::Nothing => 0,
-            Self::Shortly => Self::SHORTLY,
-        };
-        // SAFETY: an option can be set at every time and on every thread, and this one frees nothing that is in use.
-        unsafe { libmimalloc_sys::mi_option_set(Self::OPTION, milliseconds) }
+/// Has memory that nobody holds kept for so many milliseconds from now on; returns for how many it was before.
+fn keep_memory_for(milliseconds: std::ffi::c_long) -> std::ffi::c_long {
+    // SAFETY: an option can be read and set at every time and on every thread, and this one frees nothing in use.
+    unsafe {
+        let before = libmimalloc_sys::mi_option_get(KEEPING);
+        libmimalloc_sys::mi_option_set(KEEPING, milliseconds);
+        before
     }
 }
 
 fn main() -> ExitCode {
-    Keeping::Nothing.begin();
     let arguments = cli::Arguments::parse();
     cli::start_log(&arguments);
     let runtime = match tokio::runtime::Runtime::new() {
@@ -56,14 +44,14 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::Keeping;
+    use super::*;
 
     #[test]
-    fn the_option_is_the_one_that_has_its_default() {
+    fn the_option_is_the_one_that_has_ten_milliseconds() {
         // SAFETY: an option can be read at every time and on every thread.
-        let options =
-            unsafe { [14, Keeping::OPTION, 16].map(|option| libmimalloc_sys::mi_option_get(option)) };
-        assert_eq!(options[1], Keeping::SHORTLY);
-        assert!(options[0] != options[1] && options[2] != options[1], "{options:?}");
+        let other = [14, 16].map(|option| unsafe { libmimalloc_sys::mi_option_get(option) });
+        let ours = keep_memory_for(0);
+        assert_eq!((ours, keep_memory_for(ours)), (10, 0));
+        assert!(!other.contains(&10), "{other:?}");
     }
 }

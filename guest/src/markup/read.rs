@@ -76,26 +76,15 @@ fn parsed(source: &str) -> Vec<Event> {
 
 /// Whether a text is one line without anything that could be markup, as most are: a paragraph without more ado.
 pub(super) fn is_bare_line(text: &str) -> bool {
-    /// Where any of these stands it can begin something; others do so at the beginning of a line alone.
-    const MARKS: &[u8] = b"\\`*_[<&~";
-    /// Bytes that are neither a mark nor a control character; of what is not ASCII, any.
-    const BARE: [bool; 256] = {
-        let mut bare = [true; 256];
-        let mut byte = 0;
-        while byte < 256 {
-            bare[byte] = byte >= 0x20 && byte != 0x7f;
-            byte += 1;
-        }
-        let mut n = 0;
-        while n < MARKS.len() {
-            bare[MARKS[n] as usize] = false;
-            n += 1;
-        }
-        bare
+    let is_bare = |byte| match byte {
+        // Where any of these stands it can begin something; others do so at the beginning of a line alone.
+        b'\\' | b'`' | b'*' | b'_' | b'[' | b'<' | b'&' | b'~' => false,
+        // Of what is not ASCII, any.
+        byte => matches!(byte, b' '..=b'}' | 0x80..),
     };
     text.starts_with(char::is_alphabetic)
         && !text.ends_with(char::is_whitespace)
-        && text.bytes().all(|byte| BARE.get(usize::from(byte)).is_some_and(|is_bare| *is_bare))
+        && text.bytes().all(is_bare)
         && (text.is_ascii() || !text.contains(char::is_control))
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Arguments {
 pub(super) async fn run(mut arguments: Arguments, component: &Component) -> Result<ExitCode, Failure> {
     arguments.file = arguments.file.settled();
     let (name, text) = arguments.file.read()?;
+    // What it takes to get started is several times what a daemon needs.
+    let kept_for = crate::keep_memory_for(0);
     let brain = component.load()?;
     let config = Config::load(&name, &text, &ProcessEnvironment, &brain)?;
     let settings = config.server().clone();
@@ -85,7 +87,7 @@ pub(super) async fn run(mut arguments: Arguments, component: &Component) -> Resu
     };
     let fixed = Fixed { address, listen: settings.listen, place: before };
     let mut reload = Reload::new(arguments.file, text, files, fixed, brain);
-    crate::Keeping::Shortly.begin();
+    crate::keep_memory_for(kept_for);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

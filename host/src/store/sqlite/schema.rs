@@ -77,8 +77,9 @@ pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 /// How much of the write-ahead log's file is kept for the next writes, in bytes.
 const LOG_KEPT: i64 = 16 << 20;
 
-/// How large a page is, in bytes, where nobody sets it.
-const PAGE: i64 = 4_096;
+/// How many pages the log may have, of 4 KiB and what it writes beside each, before they go into the file; with room in
+/// what is kept for the commit that goes beyond them.
+const LOG_PAGES: i64 = 3_840;
 
 /// How many statements are kept ready: all there are.
 const STATEMENTS: usize = 64;
@@ -103,7 +104,7 @@ pub(super) fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT, |_| Ok(()))?;
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG_KEPT / PAGE, |_| Ok(()))?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES, |_| Ok(()))?;
     connection.pragma_query_value(None, "application_id", |row| row.get::<_, i64>(0)).map(drop)
 }
 

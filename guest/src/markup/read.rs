@@ -76,15 +76,30 @@ fn parsed(source: &str) -> Vec<Event> {
 
 /// Whether a text is one line without anything that could be markup, as most are: a paragraph without more ado.
 pub(super) fn is_bare_line(text: &str) -> bool {
-    let is_bare = |byte| match byte {
-        // Where any of these stands it can begin something; others do so at the beginning of a line alone.
-        b'\\' | b'`' | b'*' | b'_' | b'[' | b'<' | b'&' | b'~' => false,
-        // Of what is not ASCII, any.
-        byte => matches!(byte, b' '..=b'}' | 0x80..),
+    /// Where any of these stands it can begin something; others do so at the beginning of a line alone.
+    const MARKS: [u8; 8] = *b"\\`*_[<&~";
+    /// Bytes that are neither a mark nor a control character; of what is not ASCII, any. Half the work of comparisons.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the compiler does it, and would say that there is no such place"
+    )]
+    const BARE: [bool; 256] = {
+        let (mut bare, mut n) = ([true; 256], 0);
+        while n < 0x20 {
+            bare[n] = false;
+            n += 1;
+        }
+        bare[0x7f] = false;
+        n = 0;
+        while n < MARKS.len() {
+            bare[MARKS[n] as usize] = false;
+            n += 1;
+        }
+        bare
     };
     text.starts_with(char::is_alphabetic)
         && !text.ends_with(char::is_whitespace)
-        && text.bytes().all(is_bare)
+        && text.bytes().all(|byte| BARE.get(usize::from(byte)) == Some(&true))
         && (text.is_ascii() || !text.contains(char::is_control))
 }
 

@@ -3,7 +3,7 @@
 //! Guarantees: who is not a candidate by the [`Index`] does not get it, so that a notification need not be held
 //! against the filter of every target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::did_you_mean;
 use crate::notification::{Level, Notification};
@@ -85,9 +85,6 @@ pub fn decide(notification: &Notification, wants: Wants<'_>) -> Decision {
     Decision { target: name.to_owned(), choice, because }
 }
 
-/// How many tags are few: the targets of each are held against those of the others.
-const FEW: usize = 8;
-
 /// The targets of a configuration, by their names and by what they want; they are numbered in its order, from 0.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
@@ -126,26 +123,15 @@ impl Index {
     /// The numbers of the targets that may get a notification, in order; no other does.
     #[must_use]
     pub fn candidates(&self, notification: &Notification) -> Vec<usize> {
-        let Notification { to, tags, .. } = notification;
-        let tagged = |tag: &String| self.by_tag.get(tag).map_or(&[][..], Vec::as_slice);
-        match (to.as_slice(), tags.as_slice()) {
-            // As most have: what it takes does not grow with the targets that want other tags.
-            ([], tags) if tags.len() <= FEW => {
-                let all = tags.iter().map(tagged);
-                all.fold(self.of_any.clone(), |candidates, tagged| merged(&candidates, tagged))
-            }
-            ([], tags) => self.marked(self.of_any.iter().chain(tags.iter().flat_map(tagged)).copied()),
-            (to, _) => self.marked(to.iter().filter_map(|name| self.number(name))),
+        // A set and not a sort: in the component, that is a tenth of the code.
+        let mut candidates = BTreeSet::new();
+        if notification.to.is_empty() {
+            let tagged = notification.tags.iter().filter_map(|tag| self.by_tag.get(tag));
+            candidates.extend(self.of_any.iter().chain(tagged.flatten()).copied());
+        } else {
+            candidates.extend(notification.to.iter().filter_map(|name| self.number(name)));
         }
-    }
-
-    /// Numbers of targets in order, each once.
-    fn marked(&self, numbers: impl Iterator<Item = usize>) -> Vec<usize> {
-        let mut is_marked = vec![false; self.by_name.len()];
-        for number in numbers {
-            is_marked.get_mut(number).into_iter().for_each(|is_marked| *is_marked = true);
-        }
-        is_marked.iter().enumerate().filter_map(|(number, is_marked)| is_marked.then_some(number)).collect()
+        candidates.into_iter().collect()
     }
 
     /// One decision for each name in `to` that no target has.
@@ -162,6 +148,7 @@ impl Index {
         };
         to.filter(is_new).map(decision).collect()
     }
+
     /// The names in the order of the configuration.
     fn names(&self) -> Vec<&str> {
         let mut names = vec![""; self.by_name.len()];
@@ -170,22 +157,6 @@ impl Index {
         }
         names
     }
-}
-
-/// The numbers of two lists in order, each once. Smaller in a component than a sort that is quick for any list.
-fn merged(one: &[usize], other: &[usize]) -> Vec<usize> {
-    let mut merged = Vec::with_capacity(one.len() + other.len());
-    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
-    while let Some(number) = match (one.peek(), other.peek()) {
-        (Some(first), Some(second)) if first > second => other.next(),
-        (Some(_), _) => one.next(),
-        (None, _) => other.next(),
-    } {
-        if merged.last() != Some(number) {
-            merged.push(*number);
-        }
-    }
-    merged
 }
 
 /// What a condition says of a notification that the filter wants. One that fails on it keeps nothing back: a
@@ -288,10 +259,7 @@ mod tests {
                 (prop::collection::vec("[abc]", 0..3), prop::collection::vec("[abc]", 0..3), prop::collection::vec("[abc]", 0..2)),
                 0..8,
             ),
-            tags in prop_oneof![
-                prop::collection::vec("[abcd]", 0..4),
-                prop::collection::vec("[abcd]", FEW..FEW + 3),
-            ],
+            tags in prop::collection::vec("[abcd]", 0..4),
             to in prop::collection::vec("[0-9]", 0..3),
         ) {
             let filters: Vec<(String, Filter)> = filters

@@ -117,7 +117,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn retry_after(&mut self) -> Option<u64> {
-        let waits = self.values("retry-after").filter_map(|value| {
+        let waits = self.reply.head.values("retry-after").filter_map(|value| {
             let wait = delay(value).or_else(|| date(value).map(|at| self.until(at)));
             self.counted(wait)
         });
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
         let header = |name| self.reply.header(name);
         let vendor = header("x-ratelimit-reset-after").or(header("x-ratelimit-reset"));
         let draft = (header("ratelimit-remaining"), header("ratelimit-reset"));
-        let members = self.values("ratelimit").flat_map(|list| unquoted(list, ','));
+        let members = self.reply.head.values("ratelimit").flat_map(|list| unquoted(list, ','));
         let members = members.map(|member| (parameter(member, "r="), parameter(member, "t=")));
         let limits = members.chain([draft, (header("x-ratelimit-remaining"), vendor)]);
         limits.filter_map(|(remaining, reset)| self.limit(remaining, reset)).max()
@@ -143,10 +143,6 @@ impl<'a> Reader<'a> {
         let reset = self.counted(thousandths(reset?))?;
         let at = if reset < 100_000_000_000_000 { reset } else { reset.div_ceil(1000) };
         Some(if reset < 1_000_000_000_000 { reset } else { self.until(at) })
-    }
-
-    fn values(&self, name: &'static str) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.reply.head.values(name)
     }
 
     /// How long it is until an instant by the receiver's clock.

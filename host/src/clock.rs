@@ -180,6 +180,21 @@ pub(crate) struct Timeline {
     began_after: Duration,
 }
 
+/// What both clocks of a timeline showed at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Look {
+    /// The present instant by the wall clock.
+    pub(crate) wall: UnixMs,
+    now: UnixMs,
+}
+
+impl Look {
+    /// As [`Timeline::by_wall`].
+    pub(crate) fn by_wall(self, instant: UnixMs) -> UnixMs {
+        instant.saturating_add(self.wall).saturating_sub(self.now)
+    }
+}
+
 impl Timeline {
     /// Begins now.
     pub(crate) fn begin(clock: Arc<dyn Clock>) -> Self {
@@ -198,10 +213,14 @@ impl Timeline {
         self.clock.now()
     }
 
+    /// What both clocks show, for whoever has more than one instant to say.
+    pub(crate) fn look(&self) -> Look {
+        Look { wall: self.clock.now(), now: self.now() }
+    }
+
     /// An instant of this timeline as the wall clock will show it, if nobody sets it until then.
     pub(crate) fn by_wall(&self, instant: UnixMs) -> UnixMs {
-        let (wall, now) = (self.clock.now(), self.now());
-        instant.saturating_add(wall).saturating_sub(now)
+        self.look().by_wall(instant)
     }
 
     /// An instant of the wall clock on this timeline, as if nobody had set it since.

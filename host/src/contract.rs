@@ -49,11 +49,6 @@ impl Attempt {
 }
 
 impl Reply {
-    /// The headers in the order they came, names and values.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.head.lines().filter_map(|line| line.split_once(": "))
-    }
-
     /// A head of these headers, names and values; neither may have a line break.
     pub fn head_of<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
         let mut head = String::with_capacity(256);

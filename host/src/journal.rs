@@ -74,7 +74,7 @@ impl<T: Send + 'static> Journal<T> {
         } else {
             Way::InPlace { store, done: Vec::new() }
         };
-        Ok(Self { way, batch: Batch::default(), under_way: 0 })
+        Ok(Self { way, batch: Batch::with_capacity(0), under_way: 0 })
     }
 
     /// Adds an operation to those that go with the next flush.
@@ -178,12 +178,6 @@ fn gather<T>(groups: &mut VecDeque<Batch<T>>, batch: Batch<T>) {
             Some(last) => last.push(ticket, operation),
             None => groups.push_back(Batch { tickets: vec![ticket], operations: vec![operation] }),
         }
-    }
-}
-
-impl<T> Default for Batch<T> {
-    fn default() -> Self {
-        Self::with_capacity(0)
     }
 }
 

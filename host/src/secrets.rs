@@ -118,7 +118,7 @@ impl Secrets {
         if let Some(body) = finders.blotted(&reply.body) {
             reply.body = body;
         }
-        // Line by line, however a line is to be read: whose words they are may not matter here.
+        // Whole lines: what is sent back can stand in a header's name as well.
         let blotted = |line: &str| finders.blotted(line.as_bytes());
         if reply.head.split('\n').any(|line| blotted(line).is_some()) {
             let blotted = |line| match blotted(line) {

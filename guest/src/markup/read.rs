@@ -1,7 +1,7 @@
 //! From text to events.
 
 use super::commonmark::{CodeBlockKind, Event as Parsed, Options, Parser, Tag as Start};
-use super::dialect;
+use super::dialect::{self, Characters};
 use super::{Event, Tag};
 use crate::notification::Field;
 
@@ -77,23 +77,17 @@ fn parsed(source: &str) -> Vec<Event> {
 /// Whether a text is one line without anything that could be markup, as most are: a paragraph without more ado.
 pub(super) fn is_bare_line(text: &str) -> bool {
     /// Where any of these stands it can begin something; others do so at the beginning of a line alone.
-    const MARKS: [u8; 8] = *b"\\`*_[<&~";
+    const MARKS: Characters = Characters::of("\\`*_[<&~");
     /// Bytes that are neither a mark nor a control character; of what is not ASCII, any. Half the work of comparisons.
     #[expect(
         clippy::indexing_slicing,
         reason = "the compiler does it, and would say that there is no such place"
     )]
     const BARE: [bool; 256] = {
-        let (mut bare, mut n) = ([true; 256], 0);
-        while n < 0x20 {
-            bare[n] = false;
-            n += 1;
-        }
-        bare[0x7f] = false;
-        n = 0;
-        while n < MARKS.len() {
-            bare[MARKS[n] as usize] = false;
-            n += 1;
+        let (mut bare, mut byte) = ([true; 256], 0_u8);
+        while byte < 0x80 {
+            bare[byte as usize] = !byte.is_ascii_control() && !MARKS.contains(byte as char);
+            byte += 1;
         }
         bare
     };

@@ -109,20 +109,19 @@ impl Item {
     /// Where it stands now, for the store; `due` is when the next attempt is, where there is one.
     pub(super) fn settlement(&self, due: Option<UnixMs>, last: Last, timeline: &Timeline) -> Settlement {
         let Last { detail, class, reply } = last;
-        // The clocks are looked at once: several looks would cost more than all else here.
-        let (wall, now) = (timeline.wall(), timeline.now());
-        let by_wall = |instant: UnixMs| instant.saturating_add(wall).saturating_sub(now);
+        // Several looks would cost more than all else here.
+        let look = timeline.look();
         let progress = Progress {
             state: self.state,
             attempts: self.attempts,
             detail,
             class,
             reply,
-            queued_at: by_wall(self.queued_at),
-            due_at: due.map(by_wall),
-            first_tried_at: self.first_tried.map(by_wall),
-            tried_at: Some(wall),
-            ended_at: self.state.has_ended().then_some(wall),
+            queued_at: look.by_wall(self.queued_at),
+            due_at: due.map(|due| look.by_wall(due)),
+            first_tried_at: self.first_tried.map(|at| look.by_wall(at)),
+            tried_at: Some(look.wall),
+            ended_at: self.state.has_ended().then_some(look.wall),
             tried: self.tried,
             sent: self.sent,
             parts: self.parts,

@@ -92,6 +92,15 @@ fn a_short_secret_is_blotted_out_of_the_headers_that_it_is_in() {
     assert_eq!(redacted(&kept("007"), &derived, "Bearer 007, or 007"), "***, or 007");
 }
 
+#[test]
+fn a_secret_is_blotted_out_of_every_line_of_a_head() {
+    let head =
+        "date: today\nx-echo: tk_canary\nx-tk_canary-x: 1\nlocation:/tk_canary\ntk_canary\nx-cut: tk_ca\n";
+    let reply = Reply { status: 200, head: head.to_owned(), body: Vec::new() };
+    let shown = kept("tk_canary").redact_reply("phone", &Derived::default(), reply).head;
+    assert_eq!(shown, "date: today\nx-echo: ***\nx-***-x: 1\nlocation:/***\n***\nx-cut: ***\n");
+}
+
 // === properties ===
 
 /// RFC 3986, and ECMAScript's `encodeURIComponent`.

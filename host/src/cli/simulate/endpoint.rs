@@ -147,7 +147,7 @@ impl Endpoint {
                     status = 429;
                     self.seen.refused.push(now);
                     if self.behaviour.rate_limit.is_some_and(|limit| limit.retry_after) {
-                        head = format!("retry-after: {}\n", wait.div_ceil(1_000));
+                        head = Reply::head_of([("retry-after", wait.div_ceil(1_000).to_string().as_str())]);
                     }
                 } else if luck < failures || is_poison(self.seed, number, poison) {
                     status = 500;

@@ -237,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn a_quotation_ends_where_it_is_long_enough() {
+        let described = |said: String| {
+            Outcome::Reply(Reply { status: 500, head: Head::default(), body: said.into_bytes() }).describe()
+        };
+        let (whole, less) = ("x".repeat(QUOTED), "x".repeat(QUOTED - 1));
+        assert_eq!(described(format!("{whole} \n")), format!("status 500: {whole}"));
+        assert_eq!(described(format!("{whole} y")), format!("status 500: {whole}…"));
+        assert_eq!(described(format!("{less} y")), format!("status 500: {less} …"));
+        assert_eq!(described(format!("{less}yz")), format!("status 500: {less}y…"));
+    }
+
+    #[test]
     fn a_redirect_says_where_to_and_what_to_do() {
         let head = Head::of([("location", "https://new.example/")]);
         let described = Outcome::Reply(Reply { status: 302, head, body: vec![] }).describe();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nuncio::clock::ManualClock;
-use nuncio::contract::{Level, Notification, Outcome, Request, Segment, Transport};
+use nuncio::contract::{Level, Method, Notification, Outcome, Passage, Request, Transport};
 use nuncio::egress::assemble::{Refusal, assemble};
 use nuncio::egress::resolve::{Resolve, Resolving};
 use nuncio::egress::route::Route;
@@ -327,8 +327,9 @@ fn named(url: &str) -> Route {
 }
 
 fn assembled(url: &str, route: &Route) -> Result<http::Request<Bytes>, Refusal> {
-    let (method, url) = ("POST".to_owned(), vec![Segment::Text(url.to_owned())]);
-    let request = Request { method, url, query: vec![], headers: vec![], body: vec![], timeout: 10_000 };
+    let (head, body) = (Passage::of(""), Passage::of(""));
+    let request =
+        Request { method: Method::Post, url: Passage::of(url), query: vec![], head, body, timeout: 10_000 };
     Ok(assemble(&request, "phone", &Secrets::default(), route)?.request)
 }
 

@@ -29,41 +29,60 @@ fn the_component_and_a_native_build_decide_alike() {
     let mut random = StdRng::seed_from_u64(20_261_124);
     let native = Config::read(CONFIG).expect("it is right");
     let component = brain().dispatcher(CONFIG).expect("it is right");
-    for n in 0..decisions.unwrap_or(20_000_u64) / 2 {
-        let name = (n % 3).to_string();
-        let target = native.target(&name).expect("it is there");
-        let (endpoint, attempt, outcome) =
-            (endpoint(&mut random), attempt(&mut random), outcome(&mut random));
-        let (now, entropy) = (instant(&mut random), random.next_u64());
+    let mut decided = 0;
+    while decided < decisions.unwrap_or(20_000_u64) {
+        let (number, many) = (random.random_range(0..3_u32), random.random_range(1..5_usize));
+        let target = native.target(&number.to_string()).expect("it is there");
+        let (before, now) = (endpoint(&mut random), instant(&mut random));
+        let drawn: Vec<_> =
+            (0..many).map(|_| (attempt(&mut random), outcome(&mut random), random.next_u64())).collect();
+        decided += 2 * many as u64;
 
-        let understood = target.understand(&outcome, now);
-        let judged = judge(&target.policy, &attempt, &understood, endpoint, now, entropy);
-        let there = component
-            .judge(&name, attempt_out(attempt), &outcome_out(&outcome), endpoint_out(endpoint), now, entropy)
-            .expect("it answers");
-        let verdict = match judged.verdict {
-            Verdict::Delivered => wit::Verdict::Delivered,
-            Verdict::Retry(at) => wit::Verdict::Retry(at),
-            Verdict::Park => wit::Verdict::Park,
-            Verdict::Dead(reason) => wit::Verdict::Dead(reason),
-        };
-        let here = (verdict, judged.detail, endpoint_out(judged.endpoint));
-        assert_eq!(
-            (there.verdict, there.detail, there.endpoint),
-            here,
-            "{n}: {attempt:?} {outcome:?} {endpoint:?}"
-        );
-        assert_eq!(there.class.name(), format!("{:?}", judged.class).to_lowercase());
+        // Several at once are as one after another.
+        let tried: Vec<wit::Tried> = drawn
+            .iter()
+            .map(|(attempt, outcome, entropy)| wit::Tried {
+                attempt: attempt_out(*attempt),
+                outcome: outcome_out(outcome),
+                entropy: *entropy,
+            })
+            .collect();
+        let there = component.judge(number, &tried, endpoint_out(before), now).expect("it answers");
+        let mut here = before;
+        for ((attempt, outcome, entropy), there) in drawn.iter().zip(there.judgements) {
+            let understood = target.understand(outcome, now);
+            let judged = judge(&target.policy, attempt, &understood, here, now, *entropy);
+            let verdict = match judged.verdict {
+                Verdict::Delivered => wit::Verdict::Delivered,
+                Verdict::Retry(at) => wit::Verdict::Retry(at),
+                Verdict::Park => wit::Verdict::Park,
+                Verdict::Dead(reason) => wit::Verdict::Dead(reason),
+            };
+            assert_eq!(
+                (there.verdict, there.detail, there.plain),
+                (verdict, judged.detail, judged.is_plain),
+                "{attempt:?} {outcome:?} {here:?}"
+            );
+            assert_eq!(there.class.name(), format!("{:?}", judged.class).to_lowercase());
+            here = judged.endpoint;
+        }
+        assert_eq!(there.endpoint, endpoint_out(here), "{before:?} {drawn:?}");
 
-        let there = component
-            .admit(&name, attempt_out(attempt), endpoint_out(judged.endpoint), now)
-            .expect("it answers");
-        let here = match judged.endpoint.admit(&attempt, &target.policy, target.timeout, now) {
-            Admission::Send(endpoint) => wit::Admission::Send(endpoint_out(endpoint)),
-            Admission::Wait(at) => wit::Admission::Wait(at),
-            Admission::Later(at) => wit::Admission::Later(at),
-        };
-        assert_eq!(there, here, "{n}: {attempt:?} {:?}", judged.endpoint);
+        let attempts: Vec<wit::Attempt> = drawn.iter().map(|(attempt, ..)| attempt_out(*attempt)).collect();
+        let there = component.admit(number, &attempts, there.endpoint, now).expect("it answers");
+        let (mut count, mut hold) = (0, None);
+        for (attempt, ..) in &drawn {
+            match here.admit(attempt, &target.policy, target.timeout, now) {
+                Admission::Send(endpoint) => (count, here) = (count + 1, endpoint),
+                Admission::Wait(at) => hold = Some(wit::Hold::All(at)),
+                Admission::Later(at) => hold = Some(wit::Hold::Retries(at)),
+            }
+            if hold.is_some() {
+                break;
+            }
+        }
+        let here = wit::Admission { count, hold, endpoint: endpoint_out(here) };
+        assert_eq!(there, here, "{before:?} {drawn:?}");
     }
 }
 

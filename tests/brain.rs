@@ -22,6 +22,7 @@ use crate::stage::{BEGINNING, Stage, compiled};
 mod components;
 mod decisions;
 mod requests;
+mod several;
 mod time_and_memory;
 
 const TARGET: &str = "wasm32-unknown-unknown";

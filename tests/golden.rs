@@ -1,9 +1,9 @@
 //! What the component answers, held in two files that other hosts read too (`hosts/node`, `hosts/python`).
 //!
 //! `golden/cases.json` is what it is asked. A text there is handed over as it stands, anything else as JSON.
-//! Each notification goes to the targets that `route` chooses, and to those in `ask`, where the endpoint is
+//! Each notification goes to the targets that `explain` chooses, and to those in `ask`, where the endpoint is
 //! untried but for what the case says; each outcome comes at the instant that the verdict before it named,
-//! with the endpoint that `admit` left, or the judgement before it where the attempt was not admitted.
+//! with the endpoint that `admit` left.
 //!
 //! `golden/expected.json` is what it answers, with WIT's names in WIT's order: a record is an object; a
 //! variant or a result is `{case: value}`, or `case` where it has no value, as an enum has; an option
@@ -16,8 +16,9 @@ use std::fs;
 
 use nuncio::brain::{Dispatcher, EMBEDDED};
 use nuncio::contract::{
-    Admission, Atom, Attempt, Body, Breaker, Decision, Diagnostic, Ed25519, Endpoint, Header, Hmac,
-    Judgement, Notification, Outcome, Parameter, Probe, Reply, Request, Secret, Segment, Transport, Verdict,
+    Admission, Atom, Attempt, Body, Breaker, Decision, Diagnostic, Ed25519, Endpoint, Hidden, Hmac, Hold,
+    Insertion, Judged, Judgement, Notification, Outcome, Parameter, Passage, Probe, Reply, Request, Routed,
+    Secret, Transport, Tried, UnknownName, Verdict,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -89,15 +90,23 @@ fn answers_to(cases: &Value) -> Value {
             let read = brain.read(&json, text(&asked["id"]), number(&asked["at"])).unwrap().unwrap();
             let decisions = each(dispatcher.explain(&read).unwrap(), decision);
             let chosen = list(&decisions).iter().filter(|decision| decision["choice"] == "send");
-            let routed = each(dispatcher.route(&read).unwrap(), decision);
-            assert!(list(&decisions).iter().filter(|decision| decision["choice"] != "skip").eq(list(&routed)));
             let asked_too = asked["ask"].as_array().into_iter().flatten();
             let targets = chosen.map(|decision| &decision["target"]).chain(asked_too);
+            let names: Vec<String> = dispatcher.targets().unwrap().into_iter().map(|target| target.name).collect();
+            // Nobody has the last of all numbers.
+            let number = |name: &str| (0..).zip(&names).find(|(_, other)| *other == name).map_or(u32::MAX, |(n, _)| n);
             let endpoint = endpoint_of(dispatcher.untried().unwrap(), asked.get("endpoint"));
             let deliveries =
-                each(targets, |target| delivery(&dispatcher, text(target), &read, endpoint, asked));
+                each(targets, |target| {
+                    let requests = delivery(&dispatcher, number(text(target)), &read, endpoint, asked);
+                    json!({ "target": target, "requests": requests.0, "attempts": requests.1 })
+                });
+            let routed = routed(dispatcher.route(&read).unwrap());
+            let sent = (0..).zip(list(&decisions)).filter(|(_, decision)| decision["choice"] == "send");
+            assert!(sent.map(|(number, _)| Value::from(number)).eq(list(&routed["targets"]).iter().cloned()));
             json!({
                 "name": asked["name"],
+                "routed": routed,
                 "notification": notification(read),
                 "decisions": decisions,
                 "deliveries": deliveries,
@@ -108,11 +117,11 @@ fn answers_to(cases: &Value) -> Value {
 
 fn delivery(
     dispatcher: &Dispatcher,
-    target: &str,
+    target: u32,
     notification: &Notification,
     mut endpoint: Endpoint,
     asked: &Value,
-) -> Value {
+) -> (Value, Value) {
     let attempt = |n, began| Attempt {
         number: number_32(&asked["attempt"]["number"]) + n,
         sent: number_32(&asked["attempt"]["number"]) + n,
@@ -123,23 +132,20 @@ fn delivery(
         plain: asked["attempt"]["plain"] == true,
     };
     let mut now = number(&asked["now"]);
-    let requests = dispatcher.format(target, notification, attempt(0, now), now).unwrap();
+    let requests = dispatcher.format(target, notification, attempt(0, now).plain, now).unwrap();
     let attempts = each((0..).zip(list(&asked["outcomes"])), |(n, outcome)| {
         let (at, attempt) = (now, attempt(n, now));
         let (outcome, entropy) = (outcome_of(outcome), number(&asked["entropy"]));
-        let admission = dispatcher.admit(target, attempt, endpoint, now).unwrap();
-        if let Admission::Send(admitted) = admission {
-            endpoint = admitted;
-        }
-        let judged = dispatcher.judge(target, attempt, &outcome, endpoint, now, entropy).unwrap();
+        let admission = dispatcher.admit(target, &[attempt], endpoint, now).unwrap();
+        let tried = [Tried { attempt, outcome, entropy }];
+        let judged = dispatcher.judge(target, &tried, admission.endpoint, now).unwrap();
         endpoint = judged.endpoint;
-        if let Verdict::Retry(later) = judged.verdict {
+        if let [Judgement { verdict: Verdict::Retry(later), .. }] = judged.judgements[..] {
             now = later;
         }
-        json!({ "now": at.to_string(), "admission": admission_out(admission), "judgement": judgement(judged) })
+        json!({ "now": at.to_string(), "admission": admission_out(admission), "judged": judged_out(judged) })
     });
-    let requests = result(requests.map(|requests| each(requests, request)).map_err(Value::from));
-    json!({ "target": target, "requests": requests, "attempts": attempts })
+    (result(requests.map(|requests| each(requests, request)).map_err(Value::from)), attempts)
 }
 
 fn outcome_of(asked: &Value) -> Outcome {
@@ -249,28 +255,38 @@ fn decision(Decision { target, choice, because }: Decision) -> Value {
     json!({ "target": target, "choice": name(&choice), "because": because })
 }
 
-fn request(Request { method, url, query, headers, body, timeout }: Request) -> Value {
+fn routed(Routed { targets, unknown }: Routed) -> Value {
+    json!({ "targets": targets, "unknown": each(unknown, |UnknownName { at, because }| {
+        json!({ "at": at, "because": because })
+    }) })
+}
+
+fn request(Request { method, url, query, head, body, timeout }: Request) -> Value {
     json!({
-        "method": method,
-        "url": each(url, segment),
+        "method": name(&method),
+        "url": passage(url),
         "query": each(query, |Parameter { name, value }| json!({ "name": name, "value": value })),
-        "headers": each(headers, |Header { name, value }| json!({ "name": name, "value": each(value, segment) })),
-        "body": each(body, segment),
+        "head": passage(head),
+        "body": passage(body),
         "timeout": timeout.to_string(),
     })
 }
 
-fn segment(segment: Segment) -> Value {
-    match segment {
-        Segment::Text(text) => json!({ "text": text }),
-        Segment::Secret(Secret { name: secret, escape }) => {
+fn passage(Passage { text, insertions }: Passage) -> Value {
+    let insertion = |Insertion { at, what }| json!({ "at": at, "what": hidden(what) });
+    json!({ "text": text, "insertions": each(insertions, insertion) })
+}
+
+fn hidden(hidden: Hidden) -> Value {
+    match hidden {
+        Hidden::Secret(Secret { name: secret, escape }) => {
             json!({ "secret": { "name": secret, "escape": name(&escape) } })
         }
-        Segment::Base64(atoms) => json!({ "base64": each(atoms, atom) }),
-        Segment::HmacSha256(Hmac { key, key_form, message, hex }) => json!({ "hmac-sha256": {
+        Hidden::Base64(atoms) => json!({ "base64": each(atoms, atom) }),
+        Hidden::HmacSha256(Hmac { key, key_form, message, hex }) => json!({ "hmac-sha256": {
             "key": each(key, atom), "key-form": name(&key_form), "message": each(message, atom), "hex": hex,
         } }),
-        Segment::Ed25519(Ed25519 { key, message }) => {
+        Hidden::Ed25519(Ed25519 { key, message }) => {
             json!({ "ed25519": { "key": each(key, atom), "message": each(message, atom) } })
         }
     }
@@ -284,23 +300,26 @@ fn atom(atom: Atom) -> Value {
     }
 }
 
-fn admission_out(admission: Admission) -> Value {
-    match admission {
-        Admission::Send(endpoint) => json!({ "send": endpoint_out(endpoint) }),
-        Admission::Wait(until) => json!({ "wait": until.to_string() }),
-        Admission::Later(until) => json!({ "later": until.to_string() }),
-    }
+fn admission_out(Admission { count, hold, endpoint }: Admission) -> Value {
+    let hold = hold.map(|hold| match hold {
+        Hold::All(until) => json!({ "all": until.to_string() }),
+        Hold::Retries(until) => json!({ "retries": until.to_string() }),
+    });
+    json!({ "count": count, "hold": hold, "endpoint": endpoint_out(endpoint) })
 }
 
-fn judgement(Judgement { verdict, class, detail, plain, endpoint }: Judgement) -> Value {
+fn judged_out(Judged { judgements, endpoint }: Judged) -> Value {
+    json!({ "judgements": each(judgements, judgement), "endpoint": endpoint_out(endpoint) })
+}
+
+fn judgement(Judgement { verdict, class, detail, plain }: Judgement) -> Value {
     let verdict = match verdict {
         Verdict::Delivered => json!("delivered"),
         Verdict::Retry(at) => json!({ "retry": at.to_string() }),
         Verdict::Park => json!("park"),
         Verdict::Dead(reason) => json!({ "dead": reason }),
     };
-    let endpoint = endpoint_out(endpoint);
-    json!({ "verdict": verdict, "class": name(&class), "detail": detail, "plain": plain, "endpoint": endpoint })
+    json!({ "verdict": verdict, "class": name(&class), "detail": detail, "plain": plain })
 }
 
 fn endpoint_out(endpoint: Endpoint) -> Value {

@@ -186,7 +186,7 @@ async fn a_repeated_hand_in_is_one_notification() {
     let first = hand_in("order-17", titled("x")).await.unwrap();
     stage.drive().await;
     let again = hand_in("order-17", titled("x")).await.unwrap();
-    assert_eq!((again.id, again.is_repeat, again.decisions.len()), (first.id.clone(), true, 0));
+    assert_eq!((again.id, again.is_repeat, again.targets.len()), (first.id.clone(), true, 0));
     let other = hand_in("order-17", titled("y")).await;
     assert!(matches!(other, Err(NotifyError::Store(StoreError::Reused(id))) if id == first.id));
     assert!(matches!(stage.nuncio.notify_once("two\nlines", titled("x")), Err(NotifyError::InvalidId)));

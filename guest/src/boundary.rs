@@ -2,6 +2,8 @@
 //!
 //! What is not here is not part of the contract.
 
+mod requests;
+
 mod generated {
     wit_bindgen::generate!({
         path: "../wit",
@@ -18,13 +20,12 @@ use crate::budget::Budget;
 use crate::color::Color;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::filter::{self, Choice};
+use crate::filter::{self, Choice, Routed, Unknown};
 use crate::judge::{self, Admission, Attempt, Endpoint, Verdict};
 use crate::notification::{Body, Field, Level, Notification};
 use crate::outcome::{Class, Head, Outcome, Reply, Transport};
 use crate::pace::{Arrivals, Pace};
 use crate::provider::{self, Occasion};
-use crate::request::{Atom, Escape, KeyForm, Request, Segment};
 use crate::service_url::{FromUrl, UrlDialect, UrlProblem};
 use crate::target::{self, Target};
 
@@ -34,8 +35,8 @@ struct Component;
 #[cfg(target_family = "wasm")]
 generated::export!(Component with_types_in generated);
 
-/// What a host gets that passes a name which `targets` does not list.
-const UNKNOWN_TARGET: &str = "no target has this name";
+/// What a host gets that passes a number beyond those of `targets`.
+const UNKNOWN_TARGET: &str = "no target has this number";
 
 impl catalog::Guest for Component {
     fn providers() -> Vec<catalog::Provider> {
@@ -106,9 +107,15 @@ impl GuestDispatcher for Config {
         Config::targets(self).iter().map(target).collect()
     }
 
-    fn route(&self, notification: wit::Notification) -> Vec<wit::Decision> {
-        let decisions = Config::route(self, &notification_in(notification));
-        decisions.into_iter().map(decision_out).collect()
+    fn route(&self, notification: wit::Notification) -> wit::Routed {
+        let Routed { targets, unknown } = Config::route(self, &notification_in(notification));
+        let unknown = unknown.into_iter();
+        wit::Routed {
+            targets: targets.into_iter().map(number_out).collect(),
+            unknown: unknown
+                .map(|Unknown { at, because }| wit::UnknownName { at: number_out(at), because })
+                .collect(),
+        }
     }
 
     fn explain(&self, notification: wit::Notification) -> Vec<wit::Decision> {
@@ -118,56 +125,70 @@ impl GuestDispatcher for Config {
 
     fn format(
         &self,
-        target: String,
+        target: u32,
         notification: wit::Notification,
-        attempt: wit::Attempt,
+        plain: bool,
         now: u64,
     ) -> Result<Vec<wit::Request>, String> {
-        let target = self.target(&target).ok_or(UNKNOWN_TARGET)?;
-        let requests =
-            target.format(&notification_in(notification), &Occasion { now, is_plain: attempt.plain })?;
-        Ok(requests.into_iter().map(|request| request_out(request, target)).collect())
+        let target = self.numbered(target).ok_or(UNKNOWN_TARGET)?;
+        let occasion = Occasion { now, is_plain: plain };
+        let requests = target.format(&notification_in(notification), &occasion)?;
+        requests.into_iter().map(|request| requests::out(request, target.timeout)).collect()
     }
 
     fn admit(
         &self,
-        target: String,
-        attempt: wit::Attempt,
+        target: u32,
+        attempts: Vec<wit::Attempt>,
         endpoint: wit::Endpoint,
         now: u64,
     ) -> wit::Admission {
-        let Some(target) = self.target(&target) else {
+        let all = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+        let Some(target) = self.numbered(target) else {
             // `judge` says what is wrong.
-            return wit::Admission::Send(endpoint);
+            return wit::Admission { count: all, hold: None, endpoint };
         };
-        match endpoint_in(endpoint).admit(&attempt_in(attempt), &target.policy, target.timeout, now) {
-            Admission::Send(endpoint) => wit::Admission::Send(endpoint_out(endpoint)),
-            Admission::Wait(until) => wit::Admission::Wait(until),
-            Admission::Later(until) => wit::Admission::Later(until),
+        let mut endpoint = endpoint_in(endpoint);
+        for (attempt, count) in attempts.into_iter().map(attempt_in).zip(0..) {
+            let hold = match endpoint.admit(&attempt, &target.policy, target.timeout, now) {
+                Admission::Send(next) => {
+                    endpoint = next;
+                    continue;
+                }
+                Admission::Wait(until) => wit::Hold::All(until),
+                Admission::Later(until) => wit::Hold::Retries(until),
+            };
+            return wit::Admission { count, hold: Some(hold), endpoint: endpoint_out(endpoint) };
         }
+        wit::Admission { count: all, hold: None, endpoint: endpoint_out(endpoint) }
     }
 
-    fn judge(
-        &self,
-        target: String,
-        attempt: wit::Attempt,
-        outcome: wit::Outcome,
-        endpoint: wit::Endpoint,
-        now: u64,
-        entropy: u64,
-    ) -> wit::Judgement {
-        let (outcome, endpoint) = (outcome_in(outcome), endpoint_in(endpoint));
-        let Some(target) = self.target(&target) else {
-            return wit::Judgement {
+    fn judge(&self, target: u32, tried: Vec<wit::Tried>, endpoint: wit::Endpoint, now: u64) -> wit::Judged {
+        let Some(target) = self.numbered(target) else {
+            let judgement = |tried: wit::Tried| wit::Judgement {
                 verdict: wit::Verdict::Dead(UNKNOWN_TARGET.to_owned()),
                 class: wit::Class::Permanent,
                 detail: UNKNOWN_TARGET.to_owned(),
-                plain: attempt.plain,
-                endpoint: endpoint_out(endpoint),
+                plain: tried.attempt.plain,
             };
+            return wit::Judged { judgements: tried.into_iter().map(judgement).collect(), endpoint };
         };
-        let understood = target.understand(&outcome, now);
-        judgement_out(judge::judge(&target.policy, &attempt_in(attempt), &understood, endpoint, now, entropy))
+        let mut endpoint = endpoint_in(endpoint);
+        let judge = |wit::Tried { attempt, outcome, entropy }| {
+            let (attempt, outcome) = (attempt_in(attempt), outcome_in(outcome));
+            let understood = target.understand(&outcome, now);
+            let judgement = judge::judge(&target.policy, &attempt, &understood, endpoint, now, entropy);
+            endpoint = judgement.endpoint;
+            judgement_out(judgement)
+        };
+        let judgements = tried.into_iter().map(judge).collect();
+        wit::Judged { judgements, endpoint: endpoint_out(endpoint) }
+    }
+}
+
+impl Config {
+    fn numbered(&self, target: u32) -> Option<&Target> {
+        self.targets().get(usize::try_from(target).ok()?)
     }
 }
 
@@ -330,58 +351,9 @@ fn decision_out(decision: filter::Decision) -> wit::Decision {
     wit::Decision { target: decision.target, choice, because: decision.because }
 }
 
-fn request_out(request: Request, target: &Target) -> wit::Request {
-    let segments = |segments: Vec<Segment>| segments.into_iter().map(segment_out).collect();
-    wit::Request {
-        method: request.method.to_owned(),
-        url: segments(request.url),
-        query: request.query.into_iter().map(|(name, value)| wit::Parameter { name, value }).collect(),
-        headers: request
-            .headers
-            .into_iter()
-            .map(|(name, value)| wit::Header { name, value: segments(value) })
-            .collect(),
-        body: segments(request.body),
-        timeout: target.timeout,
-    }
-}
-
-fn segment_out(segment: Segment) -> wit::Segment {
-    match segment {
-        Segment::Text(text) => wit::Segment::Text(text),
-        Segment::Secret { name, escape } => {
-            let escape = match escape {
-                Escape::Verbatim => wit::Escape::Verbatim,
-                Escape::Percent => wit::Escape::Percent,
-                Escape::Json => wit::Escape::Json,
-            };
-            wit::Segment::Secret(wit::Secret { name, escape })
-        }
-        Segment::Base64(atoms) => wit::Segment::Base64(atoms_out(atoms)),
-        Segment::HmacSha256(hmac) => wit::Segment::HmacSha256(wit::Hmac {
-            key: atoms_out(hmac.key),
-            key_form: match hmac.key_form {
-                KeyForm::Text => wit::KeyForm::Text,
-                KeyForm::Base64 => wit::KeyForm::Base64,
-                KeyForm::PrefixedBase64 => wit::KeyForm::PrefixedBase64,
-            },
-            message: atoms_out(hmac.message),
-            hex: hmac.hex,
-        }),
-        Segment::Ed25519(signature) => wit::Segment::Ed25519(wit::Ed25519 {
-            key: atoms_out(signature.key),
-            message: atoms_out(signature.message),
-        }),
-    }
-}
-
-fn atoms_out(atoms: Vec<Atom>) -> Vec<wit::Atom> {
-    let atom = |atom| match atom {
-        Atom::Text(text) => wit::Atom::Text(text),
-        Atom::Secret(name) => wit::Atom::Secret(name),
-        Atom::RequestBody => wit::Atom::RequestBody,
-    };
-    atoms.into_iter().map(atom).collect()
+/// A place in a list of this configuration's or of the host's, neither of which is that long.
+fn number_out(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn endpoint_out(endpoint: Endpoint) -> wit::Endpoint {
@@ -447,6 +419,5 @@ fn judgement_out(judgement: judge::Judgement) -> wit::Judgement {
         },
         detail: judgement.detail,
         plain: judgement.is_plain,
-        endpoint: endpoint_out(judgement.endpoint),
     }
 }

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Pointer, did_you_mean};
-use crate::filter::{self, Choice, Decision, Index};
+use crate::filter::{Choice, Decision, Index, Routed, Unknown};
 use crate::notification::Notification;
 use crate::policy::{Policy, RetrySettings};
 use crate::provider::{self, Entry};
@@ -97,22 +97,25 @@ impl Config {
         self.targets.get(self.index.number(name)?)
     }
 
-    /// Decides which targets get a notification: one decision for each that does, in the order of the
-    /// configuration, then one for each name in `to` that no target has.
+    /// Decides which targets get a notification.
     #[must_use]
-    pub fn route(&self, notification: &Notification) -> Vec<Decision> {
-        let candidates = self.index.candidates(notification);
-        let candidates = candidates.into_iter().filter_map(|number| self.targets.get(number));
-        let decisions = candidates.map(|target| filter::decide(notification, target.wants()));
-        let sent = decisions.filter(|decision| decision.choice == Choice::Send);
-        sent.chain(self.index.unknown(notification)).collect()
+    pub fn route(&self, notification: &Notification) -> Routed {
+        let mut targets = self.index.candidates(notification);
+        targets.retain(|number| {
+            self.targets.get(*number).is_some_and(|target| target.wants().decide(notification).sends())
+        });
+        Routed { targets, unknown: self.index.unknown(notification) }
     }
 
-    /// As [`Config::route`], with a decision for every target.
+    /// Says of every target whether it gets a notification and why, then of each name in `to` that no target has.
     #[must_use]
     pub fn explain(&self, notification: &Notification) -> Vec<Decision> {
-        let decisions = self.targets.iter().map(|target| filter::decide(notification, target.wants()));
-        decisions.chain(self.index.unknown(notification)).collect()
+        let decisions = self.targets.iter().map(|target| target.wants().explain(notification));
+        let unknown = self.index.unknown(notification).into_iter().filter_map(|Unknown { at, because }| {
+            let target = notification.to.get(at)?.clone();
+            Some(Decision { target, choice: Choice::Unknown, because })
+        });
+        decisions.chain(unknown).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 //! against the filter of every target.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::diagnostic::did_you_mean;
 use crate::notification::{Level, Notification};
@@ -68,21 +69,107 @@ pub struct Wants<'a> {
     pub when: Option<&'a Condition>,
 }
 
-/// Decides whether a target gets a notification.
-#[must_use]
-pub fn decide(notification: &Notification, wants: Wants<'_>) -> Decision {
-    let Wants { name, filter, when } = wants;
-    let (choice, because) = if notification.to.is_empty() {
-        match filter.refusal(notification) {
-            None => answer(when, notification),
-            Some(refusal) => (Choice::Skip, refusal),
+/// Why a target gets a notification, or does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason<'a> {
+    /// `to` names it.
+    Named,
+    /// `to` names others.
+    OthersNamed,
+    /// Its filter matches.
+    Matches,
+    /// So does its condition.
+    Holds,
+    /// What its condition says of the notification fails. That keeps nothing back: a mistake there must not lose a
+    /// notification.
+    Untold(String),
+    /// Its condition, this one, does not hold.
+    Fails(&'a str),
+    /// It is less serious than what its filter wants: the notification's level, and the filter's.
+    Minor(Level, Level),
+    /// It has none of these tags.
+    NoneOf(&'a [String]),
+    /// It does not have this tag.
+    Lacks(&'a str),
+    /// It has this tag.
+    Has(&'a str),
+}
+
+impl Reason<'_> {
+    /// Whether it is why the target gets the notification.
+    #[must_use]
+    pub fn sends(&self) -> bool {
+        matches!(self, Self::Named | Self::Matches | Self::Holds | Self::Untold(_))
+    }
+}
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named => f.write_str("`to` names it"),
+            Self::OthersNamed => f.write_str("`to` names others"),
+            Self::Matches => f.write_str("its filter matches"),
+            Self::Holds => f.write_str("its filter matches, and its condition holds"),
+            Self::Untold(problem) => {
+                write!(f, "its filter matches, and its condition cannot be told: {problem}")
+            }
+            Self::Fails(condition) => write!(f, "its condition does not hold: {condition}"),
+            Self::Minor(level, least) => {
+                write!(f, "its filter wants level {} or above, and this is {}", least.name(), level.name())
+            }
+            Self::NoneOf(tags) => write!(f, "its filter wants any of the tags {}", tags.join(", ")),
+            Self::Lacks(tag) => write!(f, "its filter wants the tag {tag}"),
+            Self::Has(tag) => write!(f, "its filter refuses the tag {tag}"),
         }
-    } else if notification.to.iter().any(|to| to == name) {
-        (Choice::Send, "`to` names it".to_owned())
-    } else {
-        (Choice::Skip, "`to` names others".to_owned())
-    };
-    Decision { target: name.to_owned(), choice, because }
+    }
+}
+
+impl<'a> Wants<'a> {
+    /// Decides whether the target gets a notification.
+    #[must_use]
+    pub fn decide(self, notification: &Notification) -> Reason<'a> {
+        if notification.to.iter().any(|to| to == self.name) {
+            return Reason::Named;
+        }
+        if !notification.to.is_empty() {
+            return Reason::OthersNamed;
+        }
+        if let Some(refusal) = self.filter.refusal(notification) {
+            return refusal;
+        }
+        let Some(when) = self.when else { return Reason::Matches };
+        match when.holds(notification) {
+            Ok(true) => Reason::Holds,
+            Ok(false) => Reason::Fails(when.source()),
+            Err(problem) => Reason::Untold(problem.to_string()),
+        }
+    }
+
+    /// As [`Wants::decide`], in words.
+    #[must_use]
+    pub fn explain(self, notification: &Notification) -> Decision {
+        let reason = self.decide(notification);
+        let choice = if reason.sends() { Choice::Send } else { Choice::Skip };
+        Decision { target: self.name.to_owned(), choice, because: reason.to_string() }
+    }
+}
+
+/// A name in `to` that no target has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// Its place in `to`, from 0.
+    pub at: usize,
+    /// That, and which name may be meant.
+    pub because: String,
+}
+
+/// Where a notification goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// The numbers of the targets that get it, in order.
+    pub targets: Vec<usize>,
+    /// The names that no target has, each once.
+    pub unknown: Vec<Unknown>,
 }
 
 /// The targets of a configuration, by their names and by what they want; they are numbered in its order, from 0.
@@ -134,19 +221,18 @@ impl Index {
         candidates
     }
 
-    /// One decision for each name in `to` that no target has.
+    /// The names in `to` that no target has, each once.
     #[must_use]
-    pub fn unknown(&self, notification: &Notification) -> Vec<Decision> {
+    pub fn unknown(&self, notification: &Notification) -> Vec<Unknown> {
         let to = notification.to.iter().enumerate();
-        let is_new = |(n, name): &(usize, &String)| {
-            self.number(name).is_none() && !notification.to.iter().take(*n).any(|earlier| earlier == *name)
+        let is_new = |(at, name): &(usize, &String)| {
+            self.number(name).is_none() && !notification.to.iter().take(*at).any(|earlier| earlier == *name)
         };
-        let decision = |(_, name): (usize, &String)| {
+        let unknown = |(at, name): (usize, &String)| {
             let hint = did_you_mean(name, self.names());
-            let because = format!("no target has this name; {hint}");
-            Decision { target: name.clone(), choice: Choice::Unknown, because }
+            Unknown { at, because: format!("no target has this name; {hint}") }
         };
-        to.filter(is_new).map(decision).collect()
+        to.filter(is_new).map(unknown).collect()
     }
 
     /// The names in the order of the configuration.
@@ -159,36 +245,21 @@ impl Index {
     }
 }
 
-/// What a condition says of a notification that the filter wants. One that fails on it keeps nothing back: a
-/// mistake there must not lose a notification.
-fn answer(when: Option<&Condition>, notification: &Notification) -> (Choice, String) {
-    let Some(when) = when else { return (Choice::Send, "its filter matches".to_owned()) };
-    match when.holds(notification) {
-        Ok(true) => (Choice::Send, "its filter matches, and its condition holds".to_owned()),
-        Ok(false) => (Choice::Skip, format!("its condition does not hold: {}", when.source())),
-        Err(problem) => {
-            (Choice::Send, format!("its filter matches, and its condition cannot be told: {problem}"))
-        }
-    }
-}
-
 impl Filter {
     /// Why a notification is not wanted; `None` where it is.
     #[must_use]
-    pub fn refusal(&self, notification: &Notification) -> Option<String> {
+    pub fn refusal(&self, notification: &Notification) -> Option<Reason<'_>> {
         let has = |tag: &&String| notification.tags.contains(tag);
         if let Some(least) = self.level.filter(|least| notification.level < *least) {
-            let (level, least) = (notification.level.name(), least.name());
-            return Some(format!("its filter wants level {least} or above, and this is {level}"));
+            return Some(Reason::Minor(notification.level, least));
         }
         if !self.tags.any.is_empty() && !self.tags.any.iter().any(|tag| has(&tag)) {
-            return Some(format!("its filter wants any of the tags {}", self.tags.any.join(", ")));
+            return Some(Reason::NoneOf(&self.tags.any));
         }
         if let Some(missing) = self.tags.all.iter().find(|tag| !has(tag)) {
-            return Some(format!("its filter wants the tag {missing}"));
+            return Some(Reason::Lacks(missing));
         }
-        let unwanted = self.tags.none.iter().find(has)?;
-        Some(format!("its filter refuses the tag {unwanted}"))
+        self.tags.none.iter().find(has).map(|unwanted| Reason::Has(unwanted))
     }
 }
 
@@ -218,7 +289,7 @@ mod tests {
     #[test]
     fn a_minimum_level_lets_that_level_and_above_pass() {
         let filter = filter(r#"{"level":"warn"}"#);
-        assert!(filter.refusal(&tagged(Level::Info, &[])).unwrap().contains("warn"));
+        assert_eq!(filter.refusal(&tagged(Level::Info, &[])), Some(Reason::Minor(Level::Info, Level::Warn)));
         assert_eq!(filter.refusal(&tagged(Level::Warn, &[])), None);
         assert_eq!(filter.refusal(&tagged(Level::Fatal, &[])), None);
     }
@@ -246,8 +317,8 @@ mod tests {
     fn names_in_to_go_over_filters() {
         let strict = filter(r#"{"level":"fatal"}"#);
         let named = Notification { to: vec!["desk".into()], ..tagged(Level::Info, &[]) };
-        let choice = |name| decide(&named, wants(name, &strict)).choice;
-        assert_eq!((choice("phone"), choice("desk")), (Choice::Skip, Choice::Send));
+        let decided = |name| wants(name, &strict).decide(&named);
+        assert_eq!((decided("phone"), decided("desk")), (Reason::OthersNamed, Reason::Named));
         let index = Index::new([wants("phone", &strict), wants("desk", &strict)]);
         assert_eq!(index.candidates(&named), [1]);
     }
@@ -272,7 +343,7 @@ mod tests {
             let all = || filters.iter().map(|(name, filter)| wants(name, filter));
             let asked = Notification { tags, to, ..tagged(Level::Info, &[]) };
             let getting: Vec<usize> =
-                (0..).zip(all()).filter(|(_, wants)| decide(&asked, *wants).choice == Choice::Send).map(|(n, _)| n).collect();
+                (0..).zip(all()).filter(|(_, wants)| wants.decide(&asked).sends()).map(|(n, _)| n).collect();
             let index = Index::new(all());
             let candidates = index.candidates(&asked);
             prop_assert!(candidates.is_sorted_by(|one, next| one < next));
@@ -287,9 +358,8 @@ mod tests {
     fn unknown_names_in_to_are_reported_once_with_the_nearest() {
         let all = filter("{}");
         let named = Notification { to: vec!["phnoe".into(), "phnoe".into()], ..tagged(Level::Info, &[]) };
-        let decisions = Index::new([wants("phone", &all)]).unknown(&named);
-        assert_eq!(decisions.len(), 1);
-        assert_eq!((decisions[0].target.as_str(), decisions[0].choice), ("phnoe", Choice::Unknown));
-        assert!(decisions[0].because.contains("did you mean `phone`?"), "{}", decisions[0].because);
+        let unknown = Index::new([wants("phone", &all)]).unknown(&named);
+        let because = "no target has this name; did you mean `phone`?".to_owned();
+        assert_eq!(unknown, [Unknown { at: 0, because }]);
     }
 }

@@ -55,7 +55,7 @@ pub enum Unit {
 /// readable Date. An instant in the past is no wait: 0.
 #[must_use]
 pub fn of(reply: &Reply, in_body: Option<u64>, cap_ms: u64, now: u64) -> Hint {
-    if !reply.head.0.split('\n').any(says_when) {
+    if !says_when(&reply.head.0) {
         return Hint { wait: in_body.map(|wait| wait.min(cap_ms)), is_unreadable: false };
     }
     let sent = reply.header("date").and_then(date).unwrap_or(now);
@@ -66,12 +66,19 @@ pub fn of(reply: &Reply, in_body: Option<u64>, cap_ms: u64, now: u64) -> Hint {
     Hint { wait: wait.map(|wait| wait.min(cap_ms)), is_unreadable: reader.is_unreadable }
 }
 
-/// Whether a header, of which this is the line, can say when to come back: it is only by such a one that another counts.
-fn says_when(header: &str) -> bool {
-    let begins = |with: &str| header.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
-    // Most begin with another letter, and need no closer look.
-    header.starts_with(['r', 'R', 'x', 'X'])
-        && ["retry-after", "ratelimit", "x-ratelimit"].into_iter().any(begins)
+/// Whether a head has a header that can say when to come back: it is only by such a one that another counts.
+fn says_when(head: &str) -> bool {
+    let mut begins = true;
+    // Byte by byte, since most lines begin with another letter: to split a head takes four times as long.
+    head.bytes().enumerate().any(|(at, byte)| {
+        let is_first = std::mem::replace(&mut begins, byte == b'\n');
+        is_first && matches!(byte, b'r' | b'R' | b'x' | b'X') && {
+            let line = head.get(at..).unwrap_or_default();
+            let begins =
+                |with: &str| line.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with));
+            ["retry-after", "ratelimit", "x-ratelimit"].into_iter().any(begins)
+        }
+    })
 }
 
 /// Reads a number at a JSON pointer (RFC 6901) of the body as milliseconds, rounded up and saturating.

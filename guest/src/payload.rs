@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn a_form_is_encoded_and_so_are_secrets() {
         let form = Form::default().with("a b", "c&d=é").with_text("empty", "").with_secret("key", &secret());
-        let request = form.with("e", "").into(Request::new("POST", vec![]));
+        let request = form.with("e", "").into(Request::post(vec![]));
         let key = Segment::Secret { name: "s".into(), escape: Escape::Percent };
         assert_eq!(request.body, ["a+b=c%26d%3D%C3%A9&key=".into(), key, "&e=".into()]);
         assert_eq!(request.headers[0].0, "content-type");

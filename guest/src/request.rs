@@ -77,11 +77,37 @@ pub enum Segment {
     Ed25519(Ed25519),
 }
 
+/// A method of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+}
+
+impl Method {
+    /// Its name, as a request has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+        }
+    }
+}
+
 /// One HTTP request. The host adds Host, Content-Length and User-Agent, and the target's timeout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// The method, in upper case.
-    pub method: &'static str,
+    /// The method.
+    pub method: Method,
     /// An absolute http or https URL.
     pub url: Vec<Segment>,
     /// What the host appends to the URL's query, name and value not yet encoded.
@@ -107,8 +133,20 @@ impl From<String> for Segment {
 impl Request {
     /// A request without query, headers and body.
     #[must_use]
-    pub fn new(method: &'static str, url: Vec<Segment>) -> Self {
+    pub fn new(method: Method, url: Vec<Segment>) -> Self {
         Self { method, url, query: Vec::new(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// A POST without query, headers and body.
+    #[must_use]
+    pub fn post(url: Vec<Segment>) -> Self {
+        Self::new(Method::Post, url)
+    }
+
+    /// A PUT without query, headers and body.
+    #[must_use]
+    pub fn put(url: Vec<Segment>) -> Self {
+        Self::new(Method::Put, url)
     }
 
     /// The request with one more header.

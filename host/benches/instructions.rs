@@ -23,7 +23,7 @@ use measure::nuncio::{numbered, send_all};
 use nuncio::Nuncio;
 use nuncio::brain::{Brain, EMBEDDED, Limits, cache};
 use nuncio::config::Config;
-use nuncio::contract::{Attempt, Level, Outcome, Reply};
+use nuncio::contract::{Attempt, Level, Outcome, Reply, Tried};
 use nuncio::egress::route::Route;
 use nuncio::egress::{Egress, Exchange, Exchanging};
 
@@ -119,15 +119,13 @@ fn work(kind: &str, times: u64) {
     let dispatcher = brain.dispatcher(&targets).unwrap();
     let (notification, endpoint) = (numbered(7), dispatcher.untried().unwrap());
     let attempt = Attempt::first(Level::Info);
-    let outcome = taken();
+    let tried = [Tried { attempt, outcome: taken(), entropy: 7 }];
     for _ in 0..WARM_UP + times {
         match kind {
             "route" => drop(black_box(dispatcher.route(&notification).unwrap())),
-            "admit" => drop(black_box(dispatcher.admit("hook", attempt, endpoint, 0).unwrap())),
-            "format" => {
-                drop(black_box(dispatcher.format("hook", &notification, attempt, 0).unwrap().unwrap()))
-            }
-            _ => drop(black_box(dispatcher.judge("hook", attempt, &outcome, endpoint, 0, 7).unwrap())),
+            "admit" => drop(black_box(dispatcher.admit(0, &[attempt], endpoint, 0).unwrap())),
+            "format" => drop(black_box(dispatcher.format(0, &notification, false, 0).unwrap().unwrap())),
+            _ => drop(black_box(dispatcher.judge(0, &tried, endpoint, 0).unwrap())),
         }
     }
 }

@@ -16,8 +16,8 @@ use wasmtime::component::{Component, Linker, ResourceAny};
 use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder};
 
 use crate::contract::{
-    Admission, Attempt, Decision, Diagnostic, Endpoint, Guest, Judgement, Notification, Notifier,
-    NotifierPre, Outcome, Place, Provider, Request, Target, UrlDialect, UrlProblem, UrlTarget,
+    Admission, Attempt, Decision, Diagnostic, Endpoint, Guest, Judged, Notification, Notifier, NotifierPre,
+    Place, Provider, Request, Routed, Target, TargetNumber, Tried, UrlDialect, UrlProblem, UrlTarget,
 };
 
 pub mod cache;
@@ -341,11 +341,11 @@ impl Dispatcher {
     /// # Errors
     ///
     /// Where the guest breaks off.
-    pub fn route(&self, notification: &Notification) -> Result<Vec<Decision>, Fault> {
+    pub fn route(&self, notification: &Notification) -> Result<Routed, Fault> {
         self.call(|guest, store, this| guest.dispatcher().call_route(store, this, notification))
     }
 
-    /// As [`Dispatcher::route`], with a decision for every target.
+    /// Says of every target whether it gets a notification and why, in their order, then of each name that is unknown.
     ///
     /// # Errors
     ///
@@ -354,20 +354,21 @@ impl Dispatcher {
         self.call(|guest, store, this| guest.dispatcher().call_explain(store, this, notification))
     }
 
-    /// Turns a notification into the requests that deliver it.
+    /// Turns a notification into the requests that deliver it to a target; `plain` is what the last judgement of the
+    /// delivery said of it.
     ///
     /// # Errors
     ///
     /// The outer error where the guest breaks off; the inner is why it cannot be done.
     pub fn format(
         &self,
-        target: &str,
+        target: TargetNumber,
         notification: &Notification,
-        attempt: Attempt,
+        plain: bool,
         now: u64,
     ) -> Result<Result<Vec<Request>, String>, Fault> {
         self.call(|guest, store, this| {
-            guest.dispatcher().call_format(store, this, target, notification, attempt, now)
+            guest.dispatcher().call_format(store, this, target, notification, plain, now)
         })
     }
 
@@ -380,39 +381,37 @@ impl Dispatcher {
         self.call(|guest, store, _| guest.call_untried(store))
     }
 
-    /// Decides whether an attempt may begin now.
+    /// Decides which of some attempts may begin now.
     ///
     /// # Errors
     ///
     /// Where the guest breaks off.
     pub fn admit(
         &self,
-        target: &str,
-        attempt: Attempt,
+        target: TargetNumber,
+        attempts: &[Attempt],
         endpoint: Endpoint,
         now: u64,
     ) -> Result<Admission, Fault> {
         self.call(|guest, store, this| {
-            guest.dispatcher().call_admit(store, this, target, attempt, endpoint, now)
+            guest.dispatcher().call_admit(store, this, target, attempts, endpoint, now)
         })
     }
 
-    /// Decides what an outcome means.
+    /// Decides what some outcomes mean.
     ///
     /// # Errors
     ///
     /// Where the guest breaks off.
     pub fn judge(
         &self,
-        target: &str,
-        attempt: Attempt,
-        outcome: &Outcome,
+        target: TargetNumber,
+        tried: &[Tried],
         endpoint: Endpoint,
         now: u64,
-        entropy: u64,
-    ) -> Result<Judgement, Fault> {
+    ) -> Result<Judged, Fault> {
         self.call(|guest, store, this| {
-            guest.dispatcher().call_judge(store, this, target, attempt, outcome, endpoint, now, entropy)
+            guest.dispatcher().call_judge(store, this, target, tried, endpoint, now)
         })
     }
 

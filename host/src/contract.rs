@@ -16,8 +16,9 @@ pub use generated::exports::nuncio::dispatch::catalog::{Limit, Provider, UrlDial
 pub(crate) use generated::exports::nuncio::dispatch::dispatcher::Guest;
 pub use generated::nuncio::dispatch::types::{
     Admission, Arrivals, Atom, Attempt, Body, Breaker, Choice, Class, Decision, Diagnostic, Ed25519,
-    Endpoint, Escape, Field, Header, Hmac, Judgement, KeyForm, Level, Notification, Outcome, Pace, Parameter,
-    Place, Probe, Recent, Reply, Request, Secret, Segment, Target, Transport, Verdict,
+    Endpoint, Escape, Field, Hidden, Hmac, Hold, Insertion, Judged, Judgement, KeyForm, Level, Method,
+    Notification, Outcome, Pace, Parameter, Passage, Place, Probe, Recent, Reply, Request, Routed, Secret,
+    Target, TargetNumber, Transport, Tried, UnknownName, Verdict,
 };
 pub(crate) use generated::{Notifier, NotifierPre};
 
@@ -41,10 +42,17 @@ impl Endpoint {
 }
 
 impl Attempt {
-    /// The first of a delivery whose instants are nobody's, because nothing is sent: all at the Unix epoch.
+    /// The first of a delivery whose instants are nobody's: all at the Unix epoch.
     #[must_use]
     pub const fn first(level: Level) -> Self {
         Self { number: 0, sent: 0, queued_at: 0, first_tried: 0, began: 0, level, plain: false }
+    }
+}
+
+impl Passage {
+    /// A text into which nothing is inserted.
+    pub fn of(text: impl Into<String>) -> Self {
+        Self { text: text.into(), insertions: Vec::new() }
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::alert::Alerts;
 use crate::clock::{Clock, Sleep, Timeline, UnixMs};
-use crate::contract::{Endpoint, Notification};
+use crate::contract::{Endpoint, Notification, Tried};
 use crate::entropy::Entropy;
 use crate::event::Event;
 use crate::journal::{Journal, Written};
@@ -34,6 +34,7 @@ mod attempt;
 mod ending;
 mod endpoints;
 mod item;
+mod judge;
 mod lanes;
 mod reads;
 mod recover;
@@ -47,6 +48,7 @@ use attempt::Attempted;
 pub(crate) use attempt::Setup;
 use ending::Ending;
 use item::{Flight, Item};
+use judge::Landed;
 use lanes::Lanes;
 pub(crate) use reads::Reads;
 use recover::{Reading, Recovery};
@@ -166,6 +168,8 @@ pub(crate) struct Dispatch {
     held: usize,
     attempts: JoinSet<Attempted>,
     flying: HashMap<Id, Flight>,
+    /// What came of attempts in this round.
+    landed: Vec<(Landed, Tried)>,
     /// How many notifications are on their way into the store, and their bytes.
     accepting: (usize, usize),
     /// What could not be written, and must be.
@@ -221,6 +225,7 @@ impl Dispatch {
             held: 0,
             attempts: JoinSet::new(),
             flying: HashMap::default(),
+            landed: Vec::new(),
             accepting: (0, 0),
             unwritten: VecDeque::new(),
             why_broken: None,
@@ -347,6 +352,7 @@ impl Dispatch {
             let Some(returned) = self.attempts.try_join_next_with_id() else { break };
             self.take(Wake::Returned(returned), inbox);
         }
+        self.judge_landed();
         while let Some(Ok(reading)) = self.readings.try_join_next() {
             self.take(Wake::Read(reading), inbox);
         }

@@ -30,4 +30,4 @@ pub mod store;
 
 pub use builder::{Builder, StartError};
 pub use dispatch::{Steer, Steered};
-pub use nuncio::{NotifyError, Nuncio, Receipt, Remains, Stats, TargetHealth, Ticket};
+pub use nuncio::{NotifyError, Nuncio, Receipt, Remains, Stats, TargetHealth, Ticket, UnknownTarget};

@@ -13,7 +13,7 @@ use url::{Host, Url};
 use crate::brain::{Brain, Fault};
 use crate::config::Config;
 use crate::config::spelling;
-use crate::contract::{Attempt, Body, Level, Notification, Request};
+use crate::contract::{Body, Level, Notification, Request};
 use crate::egress::addresses::Kind;
 use crate::egress::assemble::masked;
 
@@ -56,7 +56,7 @@ impl Config {
         let catalog = brain.providers()?;
         let plain = Notification::new(Level::Info, "Sample").text("A sample.");
         let mut warnings = Vec::new();
-        for target in dispatcher.targets()? {
+        for (number, target) in (0..).zip(dispatcher.targets()?) {
             let name = &target.name;
             let mut warn = |what: String| warnings.push(format!("target `{name}`: {what}"));
             if target.max_age < SHORT_LIFE_MS {
@@ -66,9 +66,7 @@ impl Config {
                 ));
             }
             let format = |notification: &Notification| -> Result<Vec<Request>, Fault> {
-                Ok(dispatcher
-                    .format(name, notification, first_attempt(notification.level), 0)?
-                    .unwrap_or_default())
+                Ok(dispatcher.format(number, notification, false, 0)?.unwrap_or_default())
             };
             for request in format(&plain)?.iter().take(1) {
                 self.look_at(name, request).into_iter().for_each(&mut warn);
@@ -89,7 +87,7 @@ impl Config {
             {
                 warn(format!("the sample has {fields} fields, and a message has room for {room}"));
             }
-            match dispatcher.format(name, sample, first_attempt(sample.level), 0)? {
+            match dispatcher.format(number, sample, false, 0)? {
                 Ok(requests) if requests.len() > 1 => {
                     warn(format!("the sample is sent as {} messages (`overflow`)", requests.len()));
                 }
@@ -128,11 +126,6 @@ impl Config {
         }
         odd
     }
-}
-
-/// An attempt that nobody makes.
-fn first_attempt(level: Level) -> Attempt {
-    Attempt { number: 0, sent: 0, queued_at: 0, first_tried: 0, began: 0, level, plain: false }
 }
 
 /// Whether a host is this machine, or one on the local network.

@@ -10,7 +10,7 @@ use crate::brain::{Brain, BrainError, Fault};
 use crate::builder::{Builder, StartError};
 use crate::clock::{Clock, UnixMs};
 use crate::config::Config;
-use crate::contract::{Decision, Diagnostic, Notification};
+use crate::contract::{Diagnostic, Notification};
 use crate::dispatch::{Handed, Question, Reads, Setup, Steer, Steered};
 use crate::egress::Egress;
 use crate::entropy::Entropy;
@@ -79,10 +79,21 @@ pub struct Ticket {
 pub struct Receipt {
     /// Its id.
     pub id: String,
-    /// Where it goes and why, and names in `to` that no target has; `nuncio explain` says why it goes nowhere else.
-    pub decisions: Vec<Decision>,
+    /// The names of the targets that get it; `nuncio explain` says why these and no others.
+    pub targets: Vec<Arc<str>>,
+    /// The names in `to` that no target has.
+    pub unknown: Vec<UnknownTarget>,
     /// Whether it had been handed in before: then the id is that of the first time, and nothing more happens.
     pub is_repeat: bool,
+}
+
+/// A name in `to` that no target has. A dead letter under this name says so, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownTarget {
+    /// The name.
+    pub name: String,
+    /// That, and which name may be meant, for people.
+    pub because: String,
 }
 
 /// What a dispatcher did so far, and what it has to do.

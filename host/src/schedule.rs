@@ -86,7 +86,8 @@ pub(crate) struct Waiting<T> {
 /// An item that has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taken<T> {
-    pub(crate) item: T,
+    /// The item, and how it waited.
+    pub(crate) waited: Waiting<T>,
     /// Whether it counts as a retry while it is in flight; [`Schedule::finish`] wants to know.
     pub(crate) is_counted: bool,
 }
@@ -188,7 +189,13 @@ impl<T> Schedule<T> {
         slot.in_flight += 1;
         self.in_flight += 1;
         self.retries += usize::from(is_counted);
-        self.remove(lane, key).map(|item| Taken { item, is_counted })
+        self.take_out(lane, key).map(|waited| Taken { waited, is_counted })
+    }
+
+    /// Puts back into a lane what [`Schedule::take`] took out of it and did not begin.
+    pub(crate) fn put_back(&mut self, lane: usize, taken: Taken<T>) {
+        self.finish(lane, taken.is_counted, false);
+        self.push(lane, taken.waited);
     }
 
     /// Of a lane that could let an item go now, which one.
@@ -206,13 +213,17 @@ impl<T> Schedule<T> {
 
     /// Takes out an item, wherever it stands in its lane.
     pub(crate) fn remove(&mut self, lane: usize, key: DeliveryKey) -> Option<T> {
+        self.take_out(lane, key).map(|waited| waited.item)
+    }
+
+    fn take_out(&mut self, lane: usize, key: DeliveryKey) -> Option<Waiting<T>> {
         let slot = self.lanes.get_mut(lane)?;
         let Slot { due, ages_from, kind, item } = slot.waiting.remove(&key)?;
         slot.by_due_mut(kind).remove(&(due, key));
         slot.by_age.remove(&(ages_from, key));
         self.waiting -= 1;
         self.index(lane);
-        Some(item)
+        Some(Waiting { key, ages_from, due, kind, item })
     }
 
     /// Takes out an item that is too old, and says in which lane it was.

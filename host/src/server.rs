@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use nuncio::contract::{Choice, Decision, Diagnostic};
+use nuncio::contract::Diagnostic;
 use nuncio::store::StoreError;
 use nuncio::{NotifyError, Nuncio, Receipt};
 use secrecy::{ExposeSecret, SecretString};
@@ -220,20 +220,15 @@ fn acknowledge(receipt: &Receipt) -> Value {
     if receipt.is_repeat {
         return json!({ "id": receipt.id, "repeated": true });
     }
-    let sent = receipt.decisions.iter().filter(|decision| decision.choice == Choice::Send);
-    let targets: Vec<&str> = sent.map(|decision| decision.target.as_str()).collect();
+    let targets: Vec<&str> = receipt.targets.iter().map(|target| &**target).collect();
+    let unknown = receipt.unknown.iter();
     let unknown: Vec<Value> =
-        unknown(receipt).map(|d| json!({ "target": d.target, "because": d.because })).collect();
+        unknown.map(|unknown| json!({ "target": unknown.name, "because": unknown.because })).collect();
     let mut answer = json!({ "id": receipt.id, "targets": targets });
     if let Some(members) = answer.as_object_mut().filter(|_| !unknown.is_empty()) {
         members.insert("unknown".to_owned(), unknown.into());
     }
     answer
-}
-
-/// The names in `to` that no target has.
-pub fn unknown(receipt: &Receipt) -> impl Iterator<Item = &Decision> {
-    receipt.decisions.iter().filter(|decision| decision.choice == Choice::Unknown)
 }
 
 async fn show(

@@ -11,15 +11,35 @@ use crate::scripted::{Receiver, reply};
 use crate::stage::BEGINNING;
 
 #[tokio::test]
-async fn a_target_that_the_guest_invents_is_dead_at_once() {
+async fn what_is_no_target_gets_nothing_and_the_others_get_theirs() {
+    for mode in ["invents", "invents-many"] {
+        let receiver = Receiver::start([reply(200)]);
+        let stage = start(&[target(mode, &receiver)]);
+        let receipt = stage.hand_in(Notification::new(Level::Info, "x")).await;
+        assert!(stage.drive().await.is_empty());
+        assert_eq!((receipt.targets, receipt.unknown), (vec![mode.into()], vec![]));
+        assert_eq!(stage.deliveries(&receipt.id).await.len(), 1);
+        assert_eq!(delivery(&stage, &receipt.id, mode).await.progress.state, State::Delivered);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_the_guest_says_is_unknown_is_one_that_was_asked_for_once() {
     let receiver = Receiver::start([reply(200)]);
-    let stage = start(&[target("invents", &receiver)]);
-    let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
+    for (mode, unknown) in [("knows-not-what-nobody-asked", 0), ("knows-not-what-it-knows", 1)] {
+        let stage = start(&[target(mode, &receiver)]);
+        let receipt = stage.hand_in(Notification::new(Level::Info, "x").to("other").to(mode)).await;
+        assert!(stage.drive().await.is_empty());
+        assert_eq!((receipt.targets.len(), receipt.unknown.len()), (1, unknown), "{mode}");
+        assert_eq!(stage.deliveries(&receipt.id).await.len(), 1 + unknown, "{mode}");
+        assert!(receipt.unknown.iter().all(|name| name.name == "other" && name.because.len() <= 1_024));
+    }
+    // A target that gets it is not dead as well.
+    let stage = start(&[target("knows-not-what-it-knows", &receiver)]);
+    let receipt = stage.hand_in(Notification::new(Level::Info, "x").to("knows-not-what-it-knows")).await;
     assert!(stage.drive().await.is_empty());
-    assert_eq!(delivery(&stage, &id, "invents").await.progress.state, State::Delivered);
-    let invented = delivery(&stage, &id, "nobody").await;
-    assert_eq!((invented.progress.state, invented.progress.attempts), (State::Dead, 0));
-    assert!(invented.progress.detail.starts_with("guest-invalid: "), "{}", invented.progress.detail);
+    assert_eq!((receipt.targets.len(), receipt.unknown), (1, vec![]));
+    assert_eq!(stage.end(&receipt.id).await, (State::Delivered, 1));
 }
 
 #[tokio::test]
@@ -76,29 +96,6 @@ async fn a_guest_that_waits_for_the_past_is_asked_once_a_millisecond() {
 
 fn paths(receiver: &Receiver) -> Vec<String> {
     receiver.seen().requests.into_iter().map(|request| request.path).collect()
-}
-
-#[tokio::test]
-async fn targets_that_a_guest_invents_are_written_down_a_few_times() {
-    let receiver = Receiver::start([reply(200)]);
-    let stage = start(&[target("invents-many", &receiver)]);
-    let receipt = stage.hand_in(Notification::new(Level::Info, "x")).await;
-    stage.drive().await;
-    let deliveries = stage.deliveries(&receipt.id).await;
-    assert_eq!((receipt.decisions.len(), deliveries.len()), (9, 9));
-    assert_eq!(delivery(&stage, &receipt.id, "invents-many").await.progress.state, State::Delivered);
-}
-
-#[tokio::test]
-async fn names_and_reasons_are_kept_in_short() {
-    let receiver = Receiver::start([reply(200)]);
-    let stage = start(&[target("invents-a-long-name", &receiver), target("long-because", &receiver)]);
-    let receipt = stage.hand_in(Notification::new(Level::Info, "x")).await;
-    stage.drive().await;
-    assert_eq!(receipt.decisions.len(), 3);
-    assert!(receipt.decisions.iter().all(|d| d.target.len() <= 1_024 && d.because.len() <= 1_024));
-    let deliveries = stage.deliveries(&receipt.id).await;
-    assert!(deliveries.iter().all(|delivery| delivery.target.len() <= 1_024));
 }
 
 #[tokio::test]

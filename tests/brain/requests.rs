@@ -26,7 +26,9 @@ async fn a_line_break_or_nul_in_a_header_or_the_url_is_never_sent() {
 #[tokio::test]
 async fn what_the_contract_does_not_know_is_never_sent() {
     for (mode, why) in [
-        ("method", "guest-invalid: the method"),
+        ("head-without-end", "guest-invalid: the last header does not end"),
+        ("inserts-nowhere", "guest-invalid: something is inserted into the body where no character begins"),
+        ("inserts-a-header", "guest-invalid: something is inserted outside the value of a header"),
         ("smuggles", "guest-invalid: header `transfer-encoding`"),
         ("many-headers", "guest-invalid: there are more than 64 headers"),
         ("long-body", "guest-invalid: the body is longer"),
@@ -66,7 +68,9 @@ async fn a_redirect_is_not_followed() {
 async fn a_secret_that_the_receiver_sends_back_does_not_reach_the_guest() {
     let receiver = Receiver::start(answering(|request| {
         let sent = request.header("authorization").unwrap_or_default().to_owned();
-        reply(200).body([sent.as_bytes(), b" and ", &request.body].concat())
+        // Whatever is written next where this stood in the guest's memory leaves the middle as it was.
+        let (before, after) = ([b'.'; 64], [b'.'; 2_000]);
+        reply(200).body([&before, sent.as_bytes(), b" and ", &request.body, &after].concat())
     }));
     let (brain, memories) = memories::watched_of(rogue_component());
     let stage = start_as(&brain, &[target("echo", &receiver)], |builder| builder);

@@ -146,7 +146,7 @@ impl Provider for Alertmanager {
             ("endsAt", json!(ends)),
             ("generatorURL", json!(link)),
         ]);
-        let mut request = Request::new("POST", url.join("api/v2/alerts"));
+        let mut request = Request::post(url.join("api/v2/alerts"));
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization.clone());
         }
@@ -182,7 +182,7 @@ mod tests {
         down.link = Some("https://x.example/?a=1&b=2".into());
         let request = request(&open::<Alertmanager>(with(&json!({}))), &down);
         assert_eq!(
-            (request.method, request.url.as_slice()),
+            (request.method.name(), request.url.as_slice()),
             ("POST", &["http://am:9093/prefix/api/v2/alerts".into()][..])
         );
         assert_eq!(header(&request, "authorization"), None);

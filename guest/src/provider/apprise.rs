@@ -134,8 +134,7 @@ impl Provider for Apprise {
             .with("type", self.kind.find(notification.level).map(|kind| kind.name()))
             .with("format", if format == Format::Markdown { "markdown" } else { "text" })
             .with("tag", self.tag.as_deref());
-        let mut request =
-            Request::new("POST", self.url.clone()).header("accept", vec!["application/json".into()]);
+        let mut request = Request::post(self.url.clone()).header("accept", vec!["application/json".into()]);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization.clone());
         }

@@ -236,7 +236,7 @@ impl Provider for Bark {
         let length = |part: &Text| json_length(&part.write(format.of(&COMMONMARK)));
         let parts = text.split(REQUEST.less(used.sum()).most, self.overflow, &length);
         let request = |(n, part): (usize, &Text)| {
-            let mut request = Request::new("POST", self.url.clone());
+            let mut request = Request::post(self.url.clone());
             if let Some(authorization) = &self.authorization {
                 request = request.header("authorization", authorization.clone());
             }

@@ -134,7 +134,7 @@ impl Provider for Brevo {
         let subject = self.overflow.limit(mail::SUBJECT).cut(&subject);
         let request = |(n, content): (usize, mail::Content)| {
             let key = if n == 0 { notification.id.clone() } else { format!("{}-{n}", notification.id) };
-            let request = Request::new("POST", vec!["https://api.brevo.com/v3/smtp/email".into()])
+            let request = Request::post(vec!["https://api.brevo.com/v3/smtp/email".into()])
                 .header("api-key", vec![self.settings.key.segment(Escape::Verbatim)]);
             Object::default()
                 .with("sender", from.object())

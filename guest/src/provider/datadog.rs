@@ -185,7 +185,7 @@ impl Provider for Datadog {
                 .with("host", host.clone())
                 .with("source_type_name", source.clone());
             let url = format!("https://api.{}/api/v1/events", site.name());
-            let request = Request::new("POST", vec![url.into()]);
+            let request = Request::post(vec![url.into()]);
             event.into(request.header("dd-api-key", vec![key.segment(Escape::Verbatim)]))
         };
         let (dialect, limit) = match format {

@@ -150,7 +150,7 @@ impl Provider for DingTalk {
             };
             let at = if n == 0 { at.clone() } else { Value::Null };
             let message = Object::default().with("msgtype", kind).with(kind, content).with("at", at);
-            message.into(Request::new("POST", self.url(occasion)))
+            message.into(Request::post(self.url(occasion)))
         };
         Ok(parts.iter().enumerate().map(request).collect())
     }

@@ -142,7 +142,7 @@ impl Provider for Discord {
         let Settings { url, username, avatar, thread, .. } = &self.settings;
         let format = occasion.format(self.settings.format);
         let request = |embed| {
-            let mut request = Request::new("POST", url.segments());
+            let mut request = Request::post(url.segments());
             request.query.extend(thread.iter().map(|thread| ("thread_id".to_owned(), thread.clone())));
             let message =
                 message(embed).with("username", username.clone()).with("avatar_url", avatar.clone());

@@ -82,7 +82,7 @@ impl Provider for Pigeon {
         let request = |part: String| {
             let message =
                 Object::default().with("text", part).with("urgent", notification.level.name() == "fatal");
-            let request = Request::new("POST", self.settings.url.join("fly"));
+            let request = Request::post(self.settings.url.join("fly"));
             message.into(request.header("authorization", self.settings.token.bearer()))
         };
         Ok(each(text.parts(format.of(&COMMONMARK), TEXT, self.overflow), &request))

@@ -238,7 +238,7 @@ fn format(
                 message.with("msg_type", "interactive").with("card", card)
             }
         };
-        message.into(Request::new("POST", url))
+        message.into(Request::post(url))
     };
     parts.iter().map(request).collect()
 }

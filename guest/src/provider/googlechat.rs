@@ -117,7 +117,7 @@ impl Provider for GoogleChat {
                 .with("thread", thread.as_ref().map(|thread| json!({ "threadKey": thread })))
         };
         let request = |(n, part): (usize, &Text)| {
-            let mut request = Request::new("POST", url.segments());
+            let mut request = Request::post(url.segments());
             let id = match n {
                 0 => notification.id.clone(),
                 n => format!("{}-{n}", notification.id),

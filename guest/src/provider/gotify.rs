@@ -121,8 +121,7 @@ impl Provider for Gotify {
             .with("message", notification.message(format))
             .with("priority", self.priority.get(notification.level).0)
             .with("extras", has_extras.then_some(extras));
-        let request =
-            Request::new("POST", self.url.clone()).header("authorization", self.authorization.clone());
+        let request = Request::post(self.url.clone()).header("authorization", self.authorization.clone());
         Ok(vec![message.into(request)])
     }
 }
@@ -174,7 +173,7 @@ mod tests {
         let down = fields(&[("Service Name", "web"), ("Detail", "no \"route\"")]);
         let request =
             request(&open::<Gotify>(settings()), &notification(Level::Warn, "❌ web is down", down));
-        assert_eq!(request.method, "POST");
+        assert_eq!(request.method.name(), "POST");
         assert_eq!(request.url, [Segment::from("https://push.example/message")]);
         assert_eq!(header(&request, "content-type"), Some(&["application/json".into()][..]));
         let secret =

@@ -80,7 +80,7 @@ impl Provider for GrafanaOnCall {
             .with("image_url", image.clone())
             .with("level", notification.level.name())
             .with("tags", (!tags.is_empty()).then(|| tags.clone()));
-        Ok(vec![alert.into(Request::new("POST", url.segments()))])
+        Ok(vec![alert.into(Request::post(url.segments()))])
     }
 }
 

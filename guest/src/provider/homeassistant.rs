@@ -218,7 +218,7 @@ impl Provider for HomeAssistant {
 impl HomeAssistant {
     fn call(&self, domain: &str, name: &str) -> Request {
         let url: Vec<Segment> = self.settings.url.join(&format!("api/services/{domain}/{name}"));
-        Request::new("POST", url).header("authorization", self.settings.token.bearer())
+        Request::post(url).header("authorization", self.settings.token.bearer())
     }
 }
 

@@ -173,7 +173,7 @@ impl Provider for Ifttt {
                 event.insert(name, value);
             }
         }
-        let request = Request::new("POST", self.url.clone());
+        let request = Request::post(self.url.clone());
         Ok(vec![request.text("application/json", Value::Object(event).to_string())])
     }
 }

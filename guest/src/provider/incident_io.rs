@@ -138,7 +138,7 @@ impl Provider for IncidentIo {
             .with("source_url", notification.link.clone())
             .with("metadata", Value::Object(all));
         let url = format!("https://api.incident.io/v2/alert_events/http/{source}");
-        let request = Request::new("POST", vec![url.into()]);
+        let request = Request::post(vec![url.into()]);
         Ok(vec![event.into(request.header("authorization", token.bearer()))])
     }
 

@@ -177,7 +177,7 @@ impl Provider for Join {
         };
         let request = |text: String| {
             let url = "https://joinjoaomgcd.appspot.com/_ah/api/messaging/v1/sendPush?apikey=";
-            let mut request = Request::new("POST", vec![url.into(), key.segment(Escape::Percent)]);
+            let mut request = Request::post(vec![url.into(), key.segment(Escape::Percent)]);
             let query = [
                 (receiver, whom.to_owned()),
                 ("title", title.clone()),
@@ -255,7 +255,7 @@ mod tests {
             request.url,
             ["https://joinjoaomgcd.appspot.com/_ah/api/messaging/v1/sendPush?apikey=".into(), key]
         );
-        assert_eq!((request.method, request.body.len(), request.headers.len()), ("POST", 0, 0));
+        assert_eq!((request.method.name(), request.body.len(), request.headers.len()), ("POST", 0, 0));
         assert_eq!(
             query(&request),
             [

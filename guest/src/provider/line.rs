@@ -122,7 +122,7 @@ impl Provider for Line {
                 .with("to", self.settings.to.as_str())
                 .with("messages", messages)
                 .with("notificationDisabled", silent.then_some(true));
-            let mut request = Request::new("POST", vec!["https://api.line.me/v2/bot/message/push".into()])
+            let mut request = Request::post(vec!["https://api.line.me/v2/bot/message/push".into()])
                 .header("authorization", self.settings.token.bearer());
             if let Some(key) = retry_key(&notification.id, n) {
                 request = request.header("x-line-retry-key", vec![key.into()]);

@@ -146,7 +146,7 @@ impl Provider for Mailgun {
         let subject = mail::subject(notification, self.overflow);
         let request = |content: mail::Content| {
             let html = if format == Format::Markdown { content.html } else { String::new() };
-            let request = Request::new("POST", self.url.clone());
+            let request = Request::post(self.url.clone());
             Form::default()
                 .with("from", &from.text())
                 .with("to", &mail::joined(to))

@@ -173,7 +173,7 @@ impl Provider for Matrix {
         let text = text.titled(&notification.title).linked(notification.link.as_deref());
         let parts = text.split(CONTENT.less(MEMBERS).most, self.overflow, &length);
         let request = |(n, part): (usize, &Text)| {
-            let request = Request::new("PUT", self.url(&notification.id, n));
+            let request = Request::put(self.url(&notification.id, n));
             content(part).into(request.header("authorization", self.settings.token.bearer()))
         };
         Ok(parts.iter().enumerate().map(request).collect())
@@ -218,7 +218,7 @@ mod tests {
         let renewed = notification(Level::Info, "Renewed", items(&["a < b"]));
         let request = request(&open::<Matrix>(with(&json!({}))), &renewed);
         let url = "https://hs.example/_matrix/client/v3/rooms/%21a%2Fb%3Ahs.example/send/m.room.message/nuncio-01890a5d-ac96-774b-bcce-b302099a8057";
-        assert_eq!((request.method, request.url.as_slice()), ("PUT", &[url.into()][..]));
+        assert_eq!((request.method.name(), request.url.as_slice()), ("PUT", &[url.into()][..]));
         assert_eq!(header(&request, "authorization").unwrap()[0], Segment::from("Bearer "));
         assert_eq!(
             body(&request),

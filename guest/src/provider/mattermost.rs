@@ -173,12 +173,12 @@ impl Provider for Mattermost {
                 .with("icon_url", avatar.clone())
                 .with("icon_emoji", emoji.clone())
                 .with("priority", priority.clone())
-                .into(Request::new("POST", url.segments())),
+                .into(Request::post(url.segments())),
             Way::Bot { url, token } => Object::default()
                 .with("channel_id", channel.clone())
                 .with("message", part)
                 .with("metadata", priority.clone().map(|priority| object([("priority", priority)])))
-                .into(Request::new("POST", url.join("api/v4/posts")).header("authorization", token.bearer())),
+                .into(Request::post(url.join("api/v4/posts")).header("authorization", token.bearer())),
         };
         Ok(each(text.parts(&MATTERMOST, TEXT, self.overflow), &request))
     }

@@ -174,7 +174,7 @@ impl Provider for NextcloudTalk {
         let text = text.titled(&notification.title).linked(notification.link.as_deref());
         let silent = self.silent.get(notification.level);
         let request = |(n, message): (usize, String)| {
-            let request = Request::new("POST", self.url.clone())
+            let request = Request::post(self.url.clone())
                 .header("ocs-apirequest", vec!["true".into()])
                 .header("accept", vec!["application/json".into()]);
             let request = match &self.way {

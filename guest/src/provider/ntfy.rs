@@ -257,7 +257,7 @@ impl Provider for Ntfy {
                 .with("tags", (!tags.is_empty()).then(|| tags.clone()))
                 .with("click", notification.link.clone())
                 .with("markdown", (format == Format::Markdown).then_some(true));
-            let mut request = Request::new("POST", self.url.clone());
+            let mut request = Request::post(self.url.clone());
             // Each part has its own, or else it would take the place of the one before.
             let id = if n == 0 { notification.id.clone() } else { format!("{}-{n}", notification.id) };
             if (1..=LONGEST_ID).contains(&id.len()) && id.chars().all(is_of_topic) {

@@ -201,7 +201,7 @@ impl Provider for Opsgenie {
         let whole = Object::default().with_text("source", source).with("user", user.clone());
         let post = |path: &str| {
             let authorization = vec!["GenieKey ".into(), key.segment(Escape::Verbatim)];
-            Request::new("POST", self.url(path)).header("authorization", authorization)
+            Request::post(self.url(path)).header("authorization", authorization)
         };
         if notification.resolves.is_some() {
             let note = Text::of(notification, Format::Markdown)

@@ -199,7 +199,7 @@ impl Provider for PagerDuty {
             Region::Us => "https://events.pagerduty.com/v2/enqueue",
             Region::Eu => "https://events.eu.pagerduty.com/v2/enqueue",
         };
-        Ok(vec![event.into(Request::new("POST", vec![url.into()]))])
+        Ok(vec![event.into(Request::post(vec![url.into()]))])
     }
 }
 

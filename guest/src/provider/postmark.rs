@@ -107,7 +107,7 @@ impl Provider for Postmark {
         let subject = mail::subject(notification, self.overflow);
         let request = |content: mail::Content| {
             let html = if format == Format::Markdown { content.html } else { String::new() };
-            let request = Request::new("POST", vec!["https://api.postmarkapp.com/email".into()])
+            let request = Request::post(vec!["https://api.postmarkapp.com/email".into()])
                 .header("accept", vec!["application/json".into()])
                 .header("x-postmark-server-token", vec![self.settings.token.segment(Escape::Verbatim)]);
             Object::default()

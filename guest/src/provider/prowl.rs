@@ -118,7 +118,7 @@ impl Provider for Prowl {
                 .with("description", &description)
                 .with("priority", &priority.to_string())
                 .with_text("url", link.unwrap_or_default())
-                .into(Request::new("POST", vec!["https://api.prowlapp.com/publicapi/add".into()]))
+                .into(Request::post(vec!["https://api.prowlapp.com/publicapi/add".into()]))
         };
         let parts = Text::of(notification, Format::Markdown).parts(&PLAIN, DESCRIPTION, self.overflow);
         Ok(each(parts, &request))

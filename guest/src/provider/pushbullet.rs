@@ -129,7 +129,7 @@ impl Provider for Pushbullet {
             .with("email", email.as_deref())
             .with("channel_tag", channel.as_deref())
             .with("guid", notification.id.as_str());
-        let request = Request::new("POST", vec!["https://api.pushbullet.com/v2/pushes".into()]);
+        let request = Request::post(vec!["https://api.pushbullet.com/v2/pushes".into()]);
         Ok(vec![push.into(request.header("access-token", vec![token.segment(Escape::Verbatim)]))])
     }
 

@@ -99,7 +99,7 @@ impl Provider for PushDeer {
             .with("text", &Text::title_of(notification, format))
             .with_text("desp", &text.write(format.of(&COMMONMARK)))
             .with("type", kind);
-        Ok(vec![form.into(Request::new("POST", url))])
+        Ok(vec![form.into(Request::post(url))])
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {

@@ -177,7 +177,7 @@ impl Provider for Pushover {
             if priority == 2 {
                 form = form.with("retry", &self.repeat.to_string()).with("expire", &self.expire.to_string());
             }
-            form.into(Request::new("POST", vec!["https://api.pushover.net/1/messages.json".into()]))
+            form.into(Request::post(vec!["https://api.pushover.net/1/messages.json".into()]))
         };
         let text = Text::of(notification, format);
         Ok(each(text.parts(format.of(&PUSHOVER), MESSAGE, self.overflow), &request))

@@ -108,7 +108,7 @@ impl Provider for Resend {
         let subject = mail::subject(notification, self.overflow);
         let request = |(n, content): (usize, mail::Content)| {
             let html = if format == Format::Markdown { content.html } else { String::new() };
-            let request = Request::new("POST", vec!["https://api.resend.com/emails".into()])
+            let request = Request::post(vec!["https://api.resend.com/emails".into()])
                 .header("authorization", self.settings.key.bearer())
                 .header("idempotency-key", vec![key(&notification.id, n).into()]);
             Object::default()

@@ -152,8 +152,8 @@ impl Provider for RocketChat {
         let text = text.titled(&notification.title).linked(notification.link.as_deref());
         let request = |part: String| {
             let request = match &self.way {
-                Way::Webhook(url) => Request::new("POST", url.segments()),
-                Way::User { url, user, token } => Request::new("POST", url.join("api/v1/chat.postMessage"))
+                Way::Webhook(url) => Request::post(url.segments()),
+                Way::User { url, user, token } => Request::post(url.join("api/v1/chat.postMessage"))
                     .header("x-auth-token", vec![token.segment(Escape::Verbatim)])
                     .header("x-user-id", vec![user.as_str().into()]),
             };

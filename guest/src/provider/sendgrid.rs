@@ -132,7 +132,7 @@ impl Provider for SendGrid {
                 .with("subject", subject.as_str())
                 .with("content", versions)
                 .into(
-                    Request::new("POST", vec![format!("{host}/v3/mail/send").into()])
+                    Request::post(vec![format!("{host}/v3/mail/send").into()])
                         .header("authorization", self.settings.key.bearer()),
                 )
         };

@@ -102,7 +102,7 @@ impl Provider for ServerChan {
             };
             url.extend([key.segment(Escape::Percent), ".send".into()]);
             let form = Form::default().with("title", &title).with_text("desp", &part);
-            form.with_text("channel", channel.as_deref().unwrap_or_default()).into(Request::new("POST", url))
+            form.with_text("channel", channel.as_deref().unwrap_or_default()).into(Request::post(url))
         };
         Ok(each(text.parts(&COMMONMARK, TEXT, self.overflow), &request))
     }

@@ -204,7 +204,7 @@ impl Provider for Simplepush {
                     if let Some(topic_token) = topic_token {
                         task = task.with_secret("topicAuthToken", topic_token);
                     }
-                    let request = Request::new("POST", vec!["https://api.simplepu.sh/v1/tasks/json".into()]);
+                    let request = Request::post(vec!["https://api.simplepu.sh/v1/tasks/json".into()]);
                     task.into(request.header("api-token", vec![token.segment(Escape::Verbatim)]))
                 };
                 let parts = text.parts(format.of(&COMMONMARK), CONTENT, self.overflow);
@@ -217,7 +217,7 @@ impl Provider for Simplepush {
                         .with_text("title", &title)
                         .with("msg", msg)
                         .with("event", event.as_deref());
-                    message.into(Request::new("POST", vec!["https://api-legacy.simplepu.sh/send".into()]))
+                    message.into(Request::post(vec!["https://api-legacy.simplepu.sh/send".into()]))
                 };
                 let text = text.linked(notification.link.as_deref());
                 Ok(each(text.parts(&PLAIN, CONTENT, self.overflow), &request))

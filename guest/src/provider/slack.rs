@@ -246,9 +246,9 @@ impl Provider for Slack {
 impl Slack {
     fn request(&self, text: &str, attachments: Value) -> Request {
         let (request, object) = match &self.way {
-            Way::Webhook(url) => (Request::new("POST", url.segments()), Object::default()),
+            Way::Webhook(url) => (Request::post(url.segments()), Object::default()),
             Way::Bot { token, channel } => (
-                Request::new("POST", vec!["https://slack.com/api/chat.postMessage".into()])
+                Request::post(vec!["https://slack.com/api/chat.postMessage".into()])
                     .header("authorization", token.bearer()),
                 Object::default().with("channel", channel.as_str()),
             ),

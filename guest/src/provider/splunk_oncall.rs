@@ -159,7 +159,7 @@ impl Provider for SplunkOnCall {
             key.segment(Escape::Percent),
             format!("/{}", path_segment(route)).into(),
         ];
-        Ok(vec![alert.into(Request::new("POST", url))])
+        Ok(vec![alert.into(Request::post(url))])
     }
 
     fn classify(&self, reply: &Reply) -> Option<Class> {

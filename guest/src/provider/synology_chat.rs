@@ -102,7 +102,7 @@ impl Provider for SynologyChat {
         let text = Text::of(notification, occasion.format(self.format));
         let text = text.titled(&notification.title).linked(notification.link.as_deref());
         let payload = json!({ "text": text.write(&SYNOLOGY) });
-        let mut request = Request::new("POST", self.url.clone());
+        let mut request = Request::post(self.url.clone());
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization.clone());
         }

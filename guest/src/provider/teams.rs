@@ -124,7 +124,7 @@ impl Provider for Teams {
                 json!({ "contentType": content_type, "contentUrl": null, "content": card(text) });
             Object::default().with("type", "message").with("attachments", [attachment])
         };
-        let request = |text: &str| message(text).into(Request::new("POST", self.settings.url.segments()));
+        let request = |text: &str| message(text).into(Request::post(self.settings.url.segments()));
         // As it is sent: in JSON.
         let length = |part: &Text| json!(lines(&part.write(&TEAMS))).to_string().len();
         let parts = body.split(MESSAGE.less(length_of(&request("x"))).most, self.overflow, &length);

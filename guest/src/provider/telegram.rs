@@ -192,7 +192,7 @@ impl Provider for Telegram {
                 .with_text("parse_mode", if is_html { "HTML" } else { "" })
                 .with("disable_notification", self.silent.get(notification.level))
                 .with("link_preview_options", json!({ "is_disabled": !self.preview }));
-            message.into(Request::new("POST", self.url.clone()))
+            message.into(Request::post(self.url.clone()))
         };
         let parts = text.parts(format.of(&TELEGRAM), TEXT, self.overflow);
         Ok(each(parts, &request))

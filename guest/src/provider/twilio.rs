@@ -208,7 +208,7 @@ impl Provider for Twilio {
         let text = Text::of(notification, occasion.format(self.format));
         let text = text.titled(&notification.title).linked(notification.link.as_deref());
         let request = |part: String| {
-            let request = Request::new("POST", self.url.clone());
+            let request = Request::post(self.url.clone());
             Form::default()
                 .with("To", &self.to)
                 .with(self.from.0, &self.from.1)

@@ -157,11 +157,9 @@ impl Provider for Webex {
         let text = text.titled(&notification.title).linked(notification.link.as_deref());
         let name = if format == Format::Markdown { "markdown" } else { "text" };
         let request = |part: String| match &self.way {
-            Way::Webhook(url) => {
-                Object::default().with(name, part).into(Request::new("POST", url.segments()))
-            }
+            Way::Webhook(url) => Object::default().with(name, part).into(Request::post(url.segments())),
             Way::Bot { token, to } => {
-                let request = Request::new("POST", vec!["https://webexapis.com/v1/messages".into()]);
+                let request = Request::post(vec!["https://webexapis.com/v1/messages".into()]);
                 let message = Object::default().with(to.0, to.1.as_str()).with(name, part);
                 message.into(request.header("authorization", token.bearer()))
             }

@@ -13,7 +13,7 @@ use crate::limit::Overflow;
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
 use crate::provider::{Occasion, Provider, discord};
-use crate::request::{Request, Segment};
+use crate::request::{Method, Request, Segment};
 use crate::service_url::{ServiceUrl, UrlProblem, Urls};
 use crate::settings::declare::{Named, choices, settings};
 use crate::settings::{Secret, SecretUrl};
@@ -115,7 +115,7 @@ choices! {
 
 /// An HTTP endpoint.
 pub struct Webhook {
-    method: &'static str,
+    method: Method,
     url: SecretUrl,
     headers: Vec<(String, Vec<Segment>)>,
     signer: Option<Signer>,
@@ -133,7 +133,7 @@ enum Content {
 /// The header that carries the notification's id.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-const METHODS: [&str; 4] = ["POST", "PUT", "PATCH", "GET"];
+const METHODS: [Method; 4] = [Method::Post, Method::Put, Method::Patch, Method::Get];
 
 impl Provider for Webhook {
     const NAME: &'static str = "webhook";
@@ -165,10 +165,11 @@ impl Provider for Webhook {
         let authorization = authorization::value(settings.token.as_ref(), user, password, at, problems);
         let mut headers = headers::read(&settings.headers, authorization, &at.at("headers"), problems);
         let method = settings.method.as_deref().unwrap_or("POST");
-        let known = METHODS.into_iter().find(|known| known.eq_ignore_ascii_case(method));
+        let known = METHODS.into_iter().find(|known| known.name().eq_ignore_ascii_case(method));
         if known.is_none() {
-            let hint = did_you_mean(method, METHODS);
-            problems.value(&at.at("method"), format!("`{method}` is none of {}", METHODS.join(", ")), hint);
+            let names = METHODS.map(Method::name);
+            let hint = did_you_mean(method, names);
+            problems.value(&at.at("method"), format!("`{method}` is none of {}", names.join(", ")), hint);
         }
         let context = cloudevents::Context::check(&settings, at, problems);
         let content = match (settings.template, settings.payload.as_deref().unwrap_or_default()) {
@@ -188,7 +189,7 @@ impl Provider for Webhook {
                 let is_color_number = settings.color_mode == ColorMode::Dec;
                 let payload = Payload::read(text, settings.mime_type.syntax(), is_color_number)
                     .map_err(|(problem, hint)| problems.value(&at.at("payload"), problem, hint));
-                let is_query = settings.mime_type == MimeType::Form && known == Some("GET");
+                let is_query = settings.mime_type == MimeType::Form && known == Some(Method::Get);
                 payload.ok().map(if is_query { Content::Query } else { Content::Body })
             }
         };
@@ -202,8 +203,8 @@ impl Provider for Webhook {
         }
         let content = content?;
         let (method, media_type) = match content {
-            Content::Discord => ("POST", Some(MimeType::Json.header())),
-            Content::Event(_) => ("POST", Some(cloudevents::MEDIA_TYPE)),
+            Content::Discord => (Method::Post, Some(MimeType::Json.header())),
+            Content::Event(_) => (Method::Post, Some(cloudevents::MEDIA_TYPE)),
             Content::Body(_) => (known?, Some(settings.mime_type.header())),
             Content::Query(_) => (known?, None),
         };

@@ -134,7 +134,7 @@ impl Provider for WeCom {
                 key.segment(Escape::Percent),
             ];
             let message = Object::default().with("msgtype", kind).with(kind, content);
-            message.into(Request::new("POST", url))
+            message.into(Request::post(url))
         };
         Ok(each_numbered(text.parts(dialect, limit, self.overflow), &request))
     }

@@ -167,7 +167,7 @@ impl Provider for Zulip {
         };
         let kind = if channel.is_some() { "stream" } else { "private" };
         let request = |part: String| {
-            let request = Request::new("POST", url.join("api/v1/messages"));
+            let request = Request::post(url.join("api/v1/messages"));
             Form::default()
                 .with("type", kind)
                 .with("to", &self.to)

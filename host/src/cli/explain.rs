@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use nuncio::contract::{Attempt, Choice, Decision};
+use nuncio::contract::{Choice, Decision};
 use nuncio::egress::assemble::{MaskedRequest, masked};
 use serde::Serialize;
 
@@ -36,10 +36,10 @@ pub(super) fn run(arguments: Arguments, component: &Component) -> Result<ExitCod
     let id = "00000000-0000-7000-8000-000000000000";
     let notification = arguments.message.read(|json| brain.read(json, id, 0))?;
     let dispatcher = brain.dispatcher(config.guest_config())?;
-    let attempt = Attempt::first(notification.level);
-    let explain = |decision: Decision| {
+    // The decisions on targets come first, in their order.
+    let explain = |(number, decision): (u32, Decision)| {
         let requests = || {
-            let requests = dispatcher.format(&decision.target, &notification, attempt, 0);
+            let requests = dispatcher.format(number, &notification, false, 0);
             let requests = requests.map_err(|fault| fault.to_string())??;
             let route = config.route(&decision.target).ok_or("the configuration has no such target")?;
             let mask = |request| masked(request, &decision.target, config.secrets(), route);
@@ -57,7 +57,7 @@ pub(super) fn run(arguments: Arguments, component: &Component) -> Result<ExitCod
         };
         Explained { target: decision.target, choice, because: decision.because, requests, error }
     };
-    let explained: Vec<Explained> = dispatcher.explain(&notification)?.into_iter().map(explain).collect();
+    let explained: Vec<Explained> = (0..).zip(dispatcher.explain(&notification)?).map(explain).collect();
     if arguments.json {
         super::print_json(&explained)?;
     } else {

@@ -1,25 +1,28 @@
 //! From hand-in to the queue.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::item::Item;
-use super::{Dispatch, End, GUEST_INVALID, Handed, Ticket, shorten};
-use crate::contract::{Choice, Decision, Notification};
+use super::{Dispatch, End, GUEST_INVALID, Handed, Ticket, shortened};
+use crate::contract::{Notification, Routed, UnknownName};
 use crate::crash;
 use crate::event::Happened;
-use crate::nuncio::{NotifyError, Receipt};
+use crate::nuncio::{NotifyError, Receipt, UnknownTarget};
 use crate::store::{Delivery, DeliveryKey, Done, Operation, Progress, Record, StoreError};
-
-/// How many targets that the guest invents are written down with a notification.
-const MOST_INVENTED: usize = 8;
 
 /// A notification on its way into the store.
 pub(super) struct Accepting {
-    decisions: Vec<Decision>,
+    going: Going,
     from: From,
+}
+
+/// Where a notification goes.
+struct Going {
+    /// The names of the targets that get it.
+    targets: Vec<Arc<str>>,
+    unknown: Vec<UnknownTarget>,
 }
 
 /// Whose notification it is.
@@ -44,7 +47,7 @@ impl Dispatch {
             return;
         }
         match self.setup.dispatcher.route(&notification) {
-            Ok(decisions) => self.keep(notification, idempotency_key, decisions, From::Caller(reply)),
+            Ok(routed) => self.keep(notification, idempotency_key, routed, From::Caller(reply)),
             Err(fault) => drop(reply.send(Err(fault.into()))),
         }
     }
@@ -52,7 +55,7 @@ impl Dispatch {
     /// As [`Dispatch::take_in`], for a notice of our own about a target.
     pub(super) fn take_own(&mut self, notice: Notification, about: Arc<str>) {
         match self.setup.dispatcher.route(&notice) {
-            Ok(decisions) => self.keep(notice, None, decisions, From::Ourselves(about)),
+            Ok(routed) => self.keep(notice, None, routed, From::Ourselves(about)),
             Err(fault) => self.forgo(&about, &fault),
         }
     }
@@ -67,49 +70,50 @@ impl Dispatch {
         &mut self,
         notification: Notification,
         idempotency_key: Option<String>,
-        mut decisions: Vec<Decision>,
+        routed: Routed,
         from: From,
     ) {
-        self.sift(&mut decisions, &notification.to);
+        let going = self.going(routed, &notification);
         let at = self.timeline.wall();
-        let delivery = |decision: &Decision| {
-            let target = decision.target.as_str();
-            match decision.choice {
-                Choice::Skip => None,
-                Choice::Unknown => Some(Delivery::dead(target, at, decision.because.clone())),
-                Choice::Send if self.lanes.open(target).is_some() => Some(Delivery::queued(target, at)),
-                // Only a guest that invents targets gets here.
-                Choice::Send => Some(Delivery::dead(target, at, format!("{GUEST_INVALID}: no such target"))),
-            }
-        };
-        let deliveries: Vec<Delivery> =
-            decisions.iter().filter_map(delivery).take(usize::from(u16::MAX)).collect();
+        let queued = going.targets.iter().map(|target| Delivery::queued(&**target, at));
+        let dead =
+            going.unknown.iter().map(|unknown| Delivery::dead(&*unknown.name, at, unknown.because.clone()));
+        let deliveries: Vec<Delivery> = queued.chain(dead).take(usize::from(u16::MAX)).collect();
         let record = Record { notification: Arc::new(notification), idempotency_key, deliveries };
         self.accepting.0 += 1;
         self.accepting.1 += record.notification.size();
-        self.submit(Ticket::Accept(Accepting { decisions, from }), Operation::Accept(record));
+        self.submit(Ticket::Accept(Accepting { going, from }), Operation::Accept(record));
     }
 
-    /// Leaves of what the guest decided one decision for each target and each name that was asked for, and
-    /// of targets that it invents enough to show that it does.
-    fn sift(&self, decisions: &mut Vec<Decision>, to: &[String]) {
-        let asked: HashSet<&str> = to.iter().map(String::as_str).collect();
-        // A guest that names a target twice would have it delivered twice.
-        let (mut seen, mut invented) = (HashSet::new(), 0);
-        let wanted = decisions.iter().map(|Decision { target, .. }| {
-            let is_known = self.lanes.open(target).is_some() || asked.contains(target.as_str());
-            let is_new = seen.insert(target.as_str());
-            invented += usize::from(is_new && !is_known);
-            is_new && (is_known || invented <= MOST_INVENTED)
-        });
-        let mut wanted = wanted.collect::<Vec<bool>>().into_iter();
-        decisions.retain(|_| wanted.next().unwrap_or_default());
-        for Decision { target, because, .. } in decisions {
-            if !asked.contains(target.as_str()) {
-                shorten(target);
-            }
-            shorten(because);
+    /// What the guest decided, by names: each target once, whatever it said.
+    fn going(&self, routed: Routed, notification: &Notification) -> Going {
+        let Routed { targets: mut numbers, unknown } = routed;
+        let invented = |number: &u32| self.lanes.numbered(*number).is_none();
+        if let Some(number) = numbers.iter().copied().find(invented) {
+            tracing::error!(id = %notification.id, number, "{GUEST_INVALID}: it chose a target that there is not");
         }
+        if !numbers.is_sorted_by(|one, next| one < next) {
+            numbers.sort_unstable();
+            numbers.dedup();
+        }
+        let lanes = numbers.into_iter().filter_map(|number| self.lanes.numbered(number));
+        let targets: Vec<Arc<str>> = lanes.map(|lane| self.lanes.name(lane)).collect();
+        let mut names: Vec<UnknownTarget> = Vec::new();
+        for UnknownName { at, because } in unknown {
+            let name = usize::try_from(at).ok().and_then(|at| notification.to.get(at));
+            let Some(name) = name else {
+                tracing::error!(id = %notification.id, at, "{GUEST_INVALID}: it knows not a name that nobody asked for");
+                break;
+            };
+            let is_there = |unknown: &UnknownTarget| unknown.name == *name;
+            if names.len() < notification.to.len()
+                && !names.iter().any(is_there)
+                && !targets.iter().any(|target| **target == **name)
+            {
+                names.push(UnknownTarget { name: name.clone(), because: shortened(because) });
+            }
+        }
+        Going { targets, unknown: names }
     }
 
     pub(super) fn accepted(
@@ -118,7 +122,7 @@ impl Dispatch {
         record: Record,
         result: Result<Done, StoreError>,
     ) {
-        let Accepting { decisions, from } = accepting;
+        let Accepting { going: Going { targets, unknown }, from } = accepting;
         let id = record.notification.id.clone();
         self.accepting.0 -= 1;
         self.accepting.1 -= record.notification.size();
@@ -126,11 +130,11 @@ impl Dispatch {
             Ok(Done::Accepted(number)) => {
                 crash::at("after-enqueue");
                 self.enter(number, record);
-                Ok(Receipt { id, decisions, is_repeat: false })
+                Ok(Receipt { id, targets, unknown, is_repeat: false })
             }
             // Where it goes was decided when it came first.
             Ok(Done::Known { id, is_same: true }) => {
-                Ok(Receipt { id, decisions: Vec::new(), is_repeat: true })
+                Ok(Receipt { id, targets: Vec::new(), unknown: Vec::new(), is_repeat: true })
             }
             Ok(Done::Known { id, is_same: false }) => Err(StoreError::Reused(id)),
             Ok(_) => Err(StoreError::Full),

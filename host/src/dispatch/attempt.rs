@@ -11,7 +11,7 @@ use crate::brain::{Brain, Dispatcher, Fault};
 use crate::clock::UnixMs;
 use crate::config::Config;
 use crate::config::Fingerprint;
-use crate::contract::{Attempt, Notification, Outcome, Request, Target, Transport};
+use crate::contract::{Notification, Outcome, Request, Target, TargetNumber, Transport};
 use crate::crash;
 use crate::egress::Egress;
 use crate::egress::assemble::{Assembled, Refusal, assemble};
@@ -65,7 +65,10 @@ pub(crate) struct Setup {
 /// What an attempt is of.
 pub(super) struct Job {
     pub(super) target: Arc<str>,
-    pub(super) attempt: Attempt,
+    /// The number that the target has in this setup.
+    pub(super) number: TargetNumber,
+    /// Whether it is plain text, because the receiver refused its markup.
+    pub(super) is_plain: bool,
     /// How many of its requests are delivered.
     pub(super) parts: u32,
     /// The present by the wall clock: receivers compare it with their own.
@@ -87,8 +90,8 @@ impl Setup {
 
     /// Sends the next request of a delivery.
     pub(super) async fn send(&self, job: &Job, notification: &Notification) -> Attempted {
-        let Job { target, attempt, parts: done, now } = job;
-        let requests: Vec<Request> = match self.dispatcher.format(target, notification, *attempt, *now) {
+        let Job { target, number, is_plain, parts: done, now } = job;
+        let requests: Vec<Request> = match self.dispatcher.format(*number, notification, *is_plain, *now) {
             Ok(Ok(requests)) => requests,
             Ok(Err(reason)) => return Attempted::Refused(reason),
             Err(fault) => return Attempted::Trapped(fault),

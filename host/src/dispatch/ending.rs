@@ -21,6 +21,7 @@ impl Dispatch {
         while let Some(returned) = self.attempts.try_join_next_with_id() {
             self.returned(returned);
         }
+        self.judge_landed();
         self.attempts.shutdown().await;
         for (ticket, operation) in std::mem::take(&mut self.unwritten) {
             self.submit(ticket, operation);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::attempt::Setup;
 use crate::clock::{Timeline, UnixMs};
-use crate::contract::{Attempt, Class, Level, Notification};
+use crate::contract::{Attempt, Class, Level, Notification, TargetNumber};
 use crate::schedule::Kind;
 use crate::store::{DeliveryKey, Entry, LastReply, Progress, Settlement, State};
 
@@ -55,6 +55,8 @@ pub(super) struct Flight {
     /// Of which life of the endpoint it is.
     pub(super) life: u64,
     pub(super) setup: Arc<Setup>,
+    /// The number that its target has there.
+    pub(super) number: TargetNumber,
 }
 
 impl Item {

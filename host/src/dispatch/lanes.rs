@@ -10,7 +10,7 @@ use super::Setup;
 use super::item::Item;
 use crate::clock::UnixMs;
 use crate::config::Fingerprint;
-use crate::contract::{Breaker, Endpoint, Target};
+use crate::contract::{Breaker, Endpoint, Target, TargetNumber};
 use crate::schedule::{Rules, Schedule};
 use crate::store::{Health, Operation};
 
@@ -19,6 +19,8 @@ const AGE_OF_ORPHANS_MS: u64 = 24 * 60 * 60 * 1_000;
 
 pub(super) struct Lanes {
     by_name: HashMap<Arc<str>, usize>,
+    /// The lane of each target, in the order of the configuration.
+    by_number: Vec<Option<usize>>,
     all: Vec<Lane>,
     age_of_orphans: u64,
     /// What is remembered of an endpoint before its first attempt.
@@ -29,6 +31,8 @@ pub(super) struct Lanes {
 
 struct Lane {
     name: Arc<str>,
+    /// The guest's number of the target, where the lane is open.
+    number: TargetNumber,
     endpoint: Endpoint,
     /// What went wrong last, and when by the wall clock.
     last_error: Option<(UnixMs, String)>,
@@ -39,6 +43,8 @@ struct Lane {
     /// When the store was told last; 0 where it never was.
     saved_at: UnixMs,
     is_open: bool,
+    /// Whether the guest kept nothing waiting when it was asked last.
+    is_flowing: bool,
     /// How old what waits here may become, whether the lane is open or not.
     max_age: u64,
     /// Which settings it was opened with.
@@ -47,8 +53,14 @@ struct Lane {
 
 impl Lanes {
     pub(super) fn new(untried: Endpoint) -> Self {
-        let (by_name, all, changed) = (HashMap::default(), Vec::new(), BTreeSet::new());
-        Self { by_name, all, age_of_orphans: AGE_OF_ORPHANS_MS, untried, changed }
+        Self {
+            by_name: HashMap::default(),
+            by_number: Vec::new(),
+            all: Vec::new(),
+            age_of_orphans: AGE_OF_ORPHANS_MS,
+            untried,
+            changed: BTreeSet::new(),
+        }
     }
 
     /// Opens the lanes of a configuration's targets and closes all others. Where a target's settings are others
@@ -61,16 +73,22 @@ impl Lanes {
         }
         let ages = setup.targets.iter().map(|target| target.max_age);
         self.age_of_orphans = ages.fold(AGE_OF_ORPHANS_MS, u64::max);
-        for Target { name, concurrency, max_age } in &setup.targets {
+        self.by_number.clear();
+        for (Target { name, concurrency, max_age }, number) in setup.targets.iter().zip(0..) {
             // A guest that invents targets would have a lane for each.
-            let Some(fingerprint) = setup.fingerprints.get(name).copied() else { continue };
+            let Some(fingerprint) = setup.fingerprints.get(name).copied() else {
+                self.by_number.push(None);
+                continue;
+            };
             let lane = self.of(name, schedule);
+            self.by_number.push(Some(lane));
             let concurrency = usize::try_from(*concurrency).unwrap_or(usize::MAX).max(1);
             schedule.set_rules(lane, Rules { concurrency, max_age: *max_age });
             let Some(slot) = self.all.get_mut(lane) else { continue };
             let is_another = slot.fingerprint != Some(fingerprint);
             let is_gone = matches!(slot.endpoint.breaker, Breaker::Gone);
             (slot.is_open, slot.max_age, slot.fingerprint) = (true, *max_age, Some(fingerprint));
+            slot.number = number;
             if is_another || is_gone {
                 self.renew(lane, schedule);
             }
@@ -96,12 +114,14 @@ impl Lanes {
         self.by_name.insert(Arc::clone(&name), lane);
         self.all.push(Lane {
             name,
+            number: 0,
             endpoint: self.untried,
             last_error: None,
             life: 0,
             is_changed: false,
             saved_at: 0,
             is_open: false,
+            is_flowing: false,
             max_age,
             fingerprint: None,
         });
@@ -118,8 +138,34 @@ impl Lanes {
         self.by_name.get(name).copied().filter(|lane| self.is_open(*lane))
     }
 
+    /// The lane of the target with a number.
+    pub(super) fn numbered(&self, target: TargetNumber) -> Option<usize> {
+        self.by_number.get(usize::try_from(target).ok()?).copied().flatten()
+    }
+
+    /// The number of a lane's target.
+    pub(super) fn number(&self, lane: usize) -> TargetNumber {
+        self.all.get(lane).map_or(0, |slot| slot.number)
+    }
+
+    /// Whether the guest kept nothing of a lane waiting when it was asked last.
+    pub(super) fn is_flowing(&self, lane: usize) -> bool {
+        self.all.get(lane).is_some_and(|slot| slot.is_flowing)
+    }
+
+    pub(super) fn set_flowing(&mut self, lane: usize, is_flowing: bool) {
+        if let Some(slot) = self.all.get_mut(lane) {
+            slot.is_flowing = is_flowing;
+        }
+    }
+
     pub(super) fn is_open(&self, lane: usize) -> bool {
         self.all.get(lane).is_some_and(|slot| slot.is_open)
+    }
+
+    /// Whether the endpoint of a lane's target is thought not to work.
+    pub(super) fn is_down(&self, lane: usize) -> bool {
+        self.all.get(lane).is_some_and(Lane::is_down)
     }
 
     /// The name of a lane's target.

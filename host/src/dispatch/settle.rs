@@ -6,12 +6,13 @@ use tokio::task::{Id, JoinError};
 
 use super::attempt::Attempted;
 use super::item::{Flight, Item, Last};
+use super::judge::Landed;
 use super::{
     AFTER_A_FAILURE_MS, Dispatch, End, GUEST_INVALID, GUEST_TRAP, LONGEST_WAIT_MS, Ticket, shortened,
 };
 use crate::alert::{self, Trouble};
 use crate::clock::UnixMs;
-use crate::contract::{Judgement, Outcome, Verdict};
+use crate::contract::{Judgement, Tried, Verdict};
 use crate::event::Happened;
 use crate::store::{Done, LastReply, Operation, Settlement, State, StoreError};
 
@@ -43,13 +44,14 @@ enum Then {
 }
 
 impl Dispatch {
+    /// An attempt has ended. What came of it is judged by [`Dispatch::judge_landed`].
     pub(super) fn returned(&mut self, returned: Result<(Id, Attempted), JoinError>) {
         let (id, attempted) = match returned {
             Ok((id, attempted)) => (id, attempted),
             Err(error) => (error.id(), Attempted::Lost(error.to_string())),
         };
         let Some(flight) = self.flying.remove(&id) else { return };
-        let Flight { item, is_counted, began, life, setup } = flight;
+        let Flight { item, is_counted, began, life, setup, number } = flight;
         let is_settling = !matches!(attempted, Attempted::Unread(_) | Attempted::Missing);
         self.schedule.finish(item.lane, is_counted, is_settling);
         let now = self.timeline.now();
@@ -58,31 +60,9 @@ impl Dispatch {
         }
         match attempted {
             Attempted::Exchanged { outcome, why, parts } => {
-                let (attempt, endpoint) = (item.attempt(began), self.lanes.endpoint(item.lane));
-                let (target, entropy) = (self.lanes.name(item.lane), self.entropy.number());
-                let judged = setup.dispatcher.judge(&target, attempt, &outcome, endpoint, now, entropy);
-                let reply = match outcome {
-                    Outcome::Reply(reply) => Some(LastReply::of(reply.status, &reply.body)),
-                    Outcome::Failed(_) => None,
-                };
-                match judged {
-                    Ok(mut judgement) => {
-                        if let Some(why) = why {
-                            judgement.detail += &format!(" ({why})");
-                        }
-                        judgement.detail = shortened(judgement.detail);
-                        // What began by other settings says nothing of the endpoint as it is now.
-                        if self.lanes.life(item.lane) == life {
-                            let Judgement { endpoint, class, detail, .. } = &judgement;
-                            self.judged(item.lane, *endpoint, *class, detail);
-                        }
-                        self.follow(item, judgement, reply, parts, now);
-                    }
-                    Err(fault) => {
-                        self.unjudged(item.lane, began);
-                        self.fail(item, true, now, GUEST_TRAP, &fault.to_string());
-                    }
-                }
+                let (attempt, entropy) = (item.attempt(began), self.entropy.number());
+                let tried = Tried { attempt, outcome, entropy };
+                self.landed.push((Landed { item, began, life, setup, number, why, parts }, tried));
             }
             Attempted::Refused(reason) => {
                 let last = Last { detail: shortened(reason), ..Last::default() };
@@ -102,7 +82,8 @@ impl Dispatch {
         }
     }
 
-    fn follow(
+    /// Does what a judgement says.
+    pub(super) fn follow(
         &mut self,
         mut item: Item,
         judgement: Judgement,

@@ -7,53 +7,100 @@ use super::item::{Flight, Item};
 use super::settle::AFTER_A_FAULT_MS;
 use super::{Dispatch, GUEST_TRAP, LONGEST_WAIT_MS};
 use crate::clock::UnixMs;
-use crate::contract::Admission;
+use crate::contract::{Admission, Attempt, Hold};
 use crate::event::Happened;
-use crate::schedule::{Taken, Waiting};
+use crate::schedule::{Kind, Taken, Waiting};
 
 /// How much of what waits is held in memory beside the store, in bytes: enough that a body is not read
 /// back while deliveries flow.
 const BODIES_HELD: usize = 16 << 20;
 
+/// How many attempts the guest is asked to admit at once, where it kept nothing waiting the last time.
+const MOST_AT_ONCE: usize = 32;
+
 impl Dispatch {
     pub(super) fn start_due(&mut self, now: UnixMs) {
         while self.is_storing()
-            && let Some((lane, next)) = self.schedule.next(now)
+            && let Some((lane, _)) = self.schedule.next(now)
         {
-            let (target, attempt) = (self.lanes.name(lane), next.attempt(now));
-            let admission = self.setup.dispatcher.admit(&target, attempt, self.lanes.endpoint(lane), now);
-            // A guest that says "wait" and means "now" would turn the loop in circles.
-            let later =
-                |until: UnixMs| until.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS));
-            match admission {
-                Ok(Admission::Wait(until)) => self.schedule.hold(lane, later(until)),
-                Ok(Admission::Later(until)) if attempt.sent > 0 => {
-                    self.schedule.hold_retries(lane, later(until));
-                }
-                Ok(admission) => {
-                    if let Admission::Send(endpoint) = admission {
+            let mut taken = self.take_due(lane, now);
+            let attempts: Vec<Attempt> = taken.iter().map(|taken| taken.waited.item.attempt(now)).collect();
+            let (number, endpoint) = (self.lanes.number(lane), self.lanes.endpoint(lane));
+            match self.setup.dispatcher.admit(number, &attempts, endpoint, now) {
+                Ok(Admission { count, hold, endpoint }) => {
+                    let count = usize::try_from(count).unwrap_or(usize::MAX).min(taken.len());
+                    let kept = taken.split_off(count);
+                    self.lanes.set_flowing(lane, kept.is_empty());
+                    if !taken.is_empty() {
                         self.remember(lane, endpoint);
                     }
-                    let Some(Taken { item, is_counted }) = self.schedule.take(lane, now) else { return };
-                    self.held = self.held.saturating_sub(item.body_size());
-                    self.start(item, is_counted, target, now);
+                    for taken in taken {
+                        self.start(lane, taken, now);
+                    }
+                    if let Some(next) = kept.first() {
+                        self.hold(lane, hold, next.waited.kind, now);
+                    }
+                    self.put_back(lane, kept);
+                }
+                // Which of them it was shows when each goes alone.
+                Err(_) if taken.len() > 1 => {
+                    self.lanes.set_flowing(lane, false);
+                    self.put_back(lane, taken);
                 }
                 Err(fault) => {
-                    let Some(Taken { item, is_counted }) = self.schedule.take(lane, now) else { return };
-                    self.held = self.held.saturating_sub(item.body_size());
-                    self.schedule.finish(lane, is_counted, true);
-                    // Whoever waits behind it would make the loop wait for the guest once more, each of them.
-                    self.schedule.hold(lane, now.saturating_add(AFTER_A_FAULT_MS));
-                    self.fail(item, true, now, GUEST_TRAP, &fault.to_string());
+                    self.lanes.set_flowing(lane, false);
+                    for Taken { waited: Waiting { item, .. }, is_counted } in taken {
+                        self.held = self.held.saturating_sub(item.body_size());
+                        self.schedule.finish(lane, is_counted, true);
+                        // Whoever waits behind it would make the loop wait for the guest once more, each of them.
+                        self.schedule.hold(lane, now.saturating_add(AFTER_A_FAULT_MS));
+                        self.fail(item, true, now, GUEST_TRAP, &fault.to_string());
+                    }
                 }
             }
         }
     }
 
-    fn start(&mut self, mut item: Item, is_counted: bool, target: Arc<str>, now: UnixMs) {
+    /// Takes out of a lane what would leave it now: one, or some where the guest is likely to let them go.
+    fn take_due(&mut self, lane: usize, now: UnixMs) -> Vec<Taken<Item>> {
+        let is_flowing = self.lanes.is_flowing(lane) && !self.lanes.is_down(lane);
+        let most = if is_flowing { MOST_AT_ONCE } else { 1 };
+        let mut taken = Vec::with_capacity(most);
+        while taken.len() < most && self.schedule.next(now).is_some_and(|(next, _)| next == lane) {
+            let Some(next) = self.schedule.take(lane, now) else { break };
+            taken.push(next);
+        }
+        taken
+    }
+
+    /// Backwards, so that what was first is first again.
+    fn put_back(&mut self, lane: usize, taken: Vec<Taken<Item>>) {
+        for taken in taken.into_iter().rev() {
+            self.schedule.put_back(lane, taken);
+        }
+    }
+
+    /// Lets nothing of a lane go for as long as the guest says, of which a kind would be next.
+    fn hold(&mut self, lane: usize, hold: Option<Hold>, next: Kind, now: UnixMs) {
+        // A guest that says "wait" and means "now", or gives no reason, would turn the loop in circles.
+        let later = |until: UnixMs| until.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS));
+        match hold {
+            Some(Hold::Retries(until)) if next == Kind::Retry => {
+                self.schedule.hold_retries(lane, later(until));
+            }
+            Some(Hold::Retries(until) | Hold::All(until)) => self.schedule.hold(lane, later(until)),
+            None => self.schedule.hold(lane, later(now)),
+        }
+    }
+
+    fn start(&mut self, lane: usize, taken: Taken<Item>, now: UnixMs) {
+        let Taken { waited: Waiting { mut item, .. }, is_counted } = taken;
+        self.held = self.held.saturating_sub(item.body_size());
         item.first_tried.get_or_insert(now);
         self.tell(&item, Happened::Started { attempt: item.attempts.saturating_add(1) });
-        let job = Job { target, attempt: item.attempt(now), parts: item.parts, now: self.timeline.wall() };
+        let (target, number, life) = (self.lanes.name(lane), self.lanes.number(lane), self.lanes.life(lane));
+        let (is_plain, parts, now_there) = (item.is_plain, item.parts, self.timeline.wall());
+        let job = Job { target, number, is_plain, parts, now: now_there };
         let (setup, reads) = (Arc::clone(&self.setup), self.reads.clone());
         let (record, notification) = (item.key.record, item.notification.clone());
         let run = async move {
@@ -68,8 +115,8 @@ impl Dispatch {
             }
         };
         let handle = self.attempts.spawn(run);
-        let (setup, life) = (Arc::clone(&self.setup), self.lanes.life(item.lane));
-        self.flying.insert(handle.id(), Flight { item, is_counted, began: now, life, setup });
+        let setup = Arc::clone(&self.setup);
+        self.flying.insert(handle.id(), Flight { item, is_counted, began: now, life, setup, number });
     }
 
     /// Puts an item where it waits, with what it says as far as there is room.

@@ -17,9 +17,9 @@ use http::header::{
 use http::{Method, Uri};
 
 use super::location::locate;
+use super::passage::{Excerpt, Part, Scribe, Written};
 use super::route::Route;
-use super::segments::{Part, Scribe, Written};
-use crate::contract::Request;
+use crate::contract::{self, Request};
 use crate::secrets::{Derived, MASK, Secrets};
 
 /// How many headers the guest may set.
@@ -37,10 +37,6 @@ pub const MAX_DERIVED: usize = 64 * 1024;
 
 /// How long the name of a header may be, in bytes.
 const MAX_HEADER_NAME: usize = 256;
-
-/// The methods that the contract knows: no CONNECT, which would make a tunnel of the connection.
-const METHODS: [Method; 6] =
-    [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD];
 
 /// Headers that frame a message or say who it is for. Only the client sets them; a guest that could would
 /// be able to hide a second request in the first (RFC 9112, section 11.2). And Range: a reply could begin in the
@@ -99,7 +95,6 @@ pub struct MaskedRequest {
 ///
 /// [`Refusal::Invalid`] for
 ///
-/// - a method other than GET, POST, PUT, PATCH, DELETE and HEAD,
 /// - a URL that is not absolute, not http or https, or carries a user name,
 /// - a header that is malformed, or Host, Content-Length, Transfer-Encoding, Connection or Range,
 /// - a secret that the target does not have, and a signing key that cannot sign,
@@ -113,9 +108,6 @@ pub fn assemble(
     secrets: &Secrets,
     route: &Route,
 ) -> Result<Assembled, Refusal> {
-    let Some(method) = METHODS.into_iter().find(|method| *method == request.method.as_str()) else {
-        return invalid("the method is none of GET, POST, PUT, PATCH, DELETE and HEAD");
-    };
     let draft = Draft::new(request, Scribe { target, secrets, masks: false })?;
     let uri = route.located(&draft.url.text, &request.query, || {
         let url = locate(&draft.url.text, &request.query)?;
@@ -141,7 +133,7 @@ pub fn assemble(
 
     let derived = draft.derived()?;
     let mut assembled = http::Request::new(Bytes::from(draft.body.text));
-    *assembled.method_mut() = method;
+    *assembled.method_mut() = method(request);
     *assembled.uri_mut() = uri;
     for (name, value) in draft.headers {
         let Ok(mut content) = HeaderValue::try_from(value.text) else {
@@ -173,7 +165,7 @@ pub fn masked(
     let url = locate(&draft.url.text, &request.query).map_or_else(|_| MASK.to_owned(), String::from);
     let headers = draft.headers.into_iter().map(|(name, value)| (name.as_str().to_owned(), value.text));
     Ok(MaskedRequest {
-        method: request.method.clone(),
+        method: method(request).as_str().to_owned(),
         url,
         headers: headers.collect(),
         body: draft.body.text,
@@ -189,21 +181,22 @@ struct Draft {
 
 impl Draft {
     fn new(request: &Request, scribe: Scribe<'_>) -> Result<Self, Refusal> {
-        if request.headers.len() > MAX_HEADERS {
-            return invalid(format!("there are more than {MAX_HEADERS} headers"));
-        }
-        let body = scribe.write(Part::Body, &request.body, None)?;
-        let url = scribe.write(Part::Url, &request.url, Some(&body))?;
-        let mut headers = Vec::with_capacity(request.headers.len().saturating_add(1));
-        for header in &request.headers {
-            let name = match HeaderName::try_from(header.name.as_str()) {
-                Ok(name) if header.name.len() <= MAX_HEADER_NAME => name,
+        let body = scribe.write(Part::Body, Excerpt::of(&request.body), None)?;
+        let url = scribe.write(Part::Url, Excerpt::of(&request.url), Some(&body))?;
+        let (mut head, mut headers) = (Excerpt::of(&request.head), Vec::with_capacity(8));
+        while let Some(line) = head.take_line() {
+            let (name, value) = line?;
+            if headers.len() == MAX_HEADERS {
+                return invalid(format!("there are more than {MAX_HEADERS} headers"));
+            }
+            let name = match HeaderName::try_from(name) {
+                Ok(header) if name.len() <= MAX_HEADER_NAME => header,
                 _ => return invalid("the name of a header is malformed or too long"),
             };
             if RESERVED.contains(&name) {
                 return invalid(format!("header `{name}` is not the guest's to set"));
             }
-            let value = scribe.write(Part::Header(name.as_str()), &header.value, Some(&body))?;
+            let value = scribe.write(Part::Header(name.as_str()), value, Some(&body))?;
             headers.push((name, value));
         }
         if headers.iter().all(|(name, _)| name != USER_AGENT) {
@@ -229,6 +222,18 @@ impl Draft {
     }
 }
 
+/// The contract knows no CONNECT, which would make a tunnel of the connection.
+fn method(request: &Request) -> Method {
+    match request.method {
+        contract::Method::Get => Method::GET,
+        contract::Method::Head => Method::HEAD,
+        contract::Method::Post => Method::POST,
+        contract::Method::Put => Method::PUT,
+        contract::Method::Patch => Method::PATCH,
+        contract::Method::Delete => Method::DELETE,
+    }
+}
+
 pub(super) fn invalid<T>(problem: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Invalid(problem.into()))
 }
@@ -238,7 +243,9 @@ mod tests {
     use super::*;
     use url::Url;
 
-    use crate::contract::{Atom, Ed25519, Escape, Header, Hmac, KeyForm, Parameter, Secret, Segment};
+    use crate::contract::{
+        Atom, Ed25519, Escape, Hidden, Hmac, Insertion, KeyForm, Parameter, Passage, Secret,
+    };
 
     const CANARY: &str = "tk_canary";
 
@@ -260,27 +267,48 @@ mod tests {
         route
     }
 
-    fn text(text: &str) -> Segment {
-        Segment::Text(text.into())
+    /// A piece of a passage.
+    #[derive(Clone)]
+    enum Piece {
+        Text(String),
+        Hidden(Hidden),
     }
 
-    fn secret(name: &str) -> Segment {
-        Segment::Secret(Secret { name: name.into(), escape: Escape::Verbatim })
+    fn passage(pieces: impl IntoIterator<Item = Piece>) -> Passage {
+        let mut passage = Passage::of("");
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => passage.text += &text,
+                Piece::Hidden(what) => {
+                    let at = passage.text.len().try_into().unwrap();
+                    passage.insertions.push(Insertion { at, what });
+                }
+            }
+        }
+        passage
     }
 
-    fn header(name: &str, value: Vec<Segment>) -> Header {
-        Header { name: name.into(), value }
+    fn text(text: &str) -> Piece {
+        Piece::Text(text.into())
+    }
+
+    fn secret(name: &str) -> Piece {
+        Piece::Hidden(Hidden::Secret(Secret { name: name.into(), escape: Escape::Verbatim }))
+    }
+
+    fn header(name: &str, value: Vec<Piece>) -> Vec<Piece> {
+        [vec![text(name), text(": ")], value, vec![text("\n")]].concat()
     }
 
     fn post(url: &str) -> Request {
-        let (method, url) = ("POST".into(), vec![text(url)]);
-        Request { method, url, query: vec![], headers: vec![], body: vec![text("hi")], timeout: 10_000 }
+        let (method, url, body) = (contract::Method::Post, Passage::of(url), Passage::of("hi"));
+        Request { method, url, query: vec![], head: Passage::of(""), body, timeout: 10_000 }
     }
 
     /// A request to a URL with the token in its header.
     fn authorized(url: &str) -> Request {
         let value = vec![text("Bearer "), secret("phone/token")];
-        Request { headers: vec![header("Authorization", value)], ..post(url) }
+        Request { head: passage(header("Authorization", value)), ..post(url) }
     }
 
     fn sent(request: &Request) -> Result<http::Request<Bytes>, Refusal> {
@@ -318,14 +346,14 @@ mod tests {
 
     #[test]
     fn the_guest_may_name_itself() {
-        let named = Request { headers: vec![header("User-Agent", vec![text("me")])], ..post("http://a/") };
+        let named = Request { head: Passage::of("User-Agent: me\n"), ..post("http://a/") };
         assert_eq!(sent(&named).unwrap().headers()["user-agent"], "me");
     }
 
     #[test]
     fn parameters_come_after_the_query_of_a_url_that_is_a_secret() {
         let query = vec![Parameter { name: "b".into(), value: "c d".into() }];
-        let request = Request { url: vec![secret("phone/url")], query, ..post("") };
+        let request = Request { url: passage([secret("phone/url")]), query, ..post("") };
         assert_eq!(url_of(&request).unwrap(), "https://ntfy.sh/canary?a=canary&b=c%20d");
         assert_eq!(
             masked(&request, "phone", &secrets(CANARY), &route()).unwrap().url,
@@ -335,12 +363,12 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_refused() {
-        assert_invalid(&Request { method: "get".into(), ..post("http://a/") }, "method");
         assert_invalid(&post("ftp://a/"), "not http");
         for (name, value, problem) in [
             ("", "", "malformed"),
             ("a b", "", "malformed"),
-            ("x", "a\nb", "line break"),
+            ("x", "a\nb", "no colon"),
+            ("x", "a\rb", "line break"),
             ("x", "a\0b", "control"),
             ("Host", "b", "`host` is not"),
             ("content-length", "0", "not the guest's"),
@@ -348,27 +376,28 @@ mod tests {
             ("connection", "close", "not the guest's"),
             ("range", "bytes=3-", "not the guest's"),
         ] {
-            let headers = vec![header(name, vec![text(value)])];
-            assert_invalid(&Request { headers, ..post("http://a/") }, problem);
+            let head = Passage::of(format!("{name}: {value}\n"));
+            assert_invalid(&Request { head, ..post("http://a/") }, problem);
         }
-        let headers = vec![header("x", vec![]); MAX_HEADERS + 1];
-        assert_invalid(&Request { headers, ..post("http://a/") }, "more than 64");
+        let head = |count| Passage::of("x: \n".repeat(count));
+        assert_invalid(&Request { head: head(MAX_HEADERS + 1), ..post("http://a/") }, "more than 64");
+        assert!(sent(&Request { head: head(MAX_HEADERS), ..post("http://a/") }).is_ok());
         let (key_form, message) = (KeyForm::Text, vec![Atom::RequestBody]);
         let cyclic = Hmac { key: vec![], key_form, message, hex: true };
-        let body = vec![Segment::HmacSha256(cyclic)];
+        let body = passage([Piece::Hidden(Hidden::HmacSha256(cyclic))]);
         assert_invalid(&Request { body, ..post("http://a/") }, "body itself");
     }
 
     #[test]
     fn a_line_break_in_a_secret_is_refused() {
         assert_invalid(&authorized("https://ntfy.sh/"), "a secret in it may end with one");
-        let url = vec![text("https://ntfy.sh/"), secret("phone/token")];
+        let url = passage([text("https://ntfy.sh/"), secret("phone/token")]);
         assert_invalid(&Request { url, ..post("") }, "a secret in it may end with one");
     }
 
     #[test]
     fn the_secret_of_another_target_is_refused() {
-        let body = vec![secret("desk/token")];
+        let body = passage([secret("desk/token")]);
         assert_invalid(&Request { body, ..post("https://ntfy.sh/") }, "`desk/token`");
     }
 
@@ -378,7 +407,7 @@ mod tests {
         assert_not_allowed(&authorized("http://ntfy.sh/x"), "http://ntfy.sh;");
         let key = vec![Atom::Secret("phone/token".into())];
         let signed = Hmac { key, key_form: KeyForm::Text, message: vec![], hex: true };
-        let body = vec![Segment::HmacSha256(signed)];
+        let body = passage([Piece::Hidden(Hidden::HmacSha256(signed))]);
         assert_not_allowed(&Request { body, ..post("https://evil.example/") }, "https://evil.example;");
         assert_not_allowed(&post("https://evil.example/"), "https://evil.example;");
         let refusal = assemble(&post("http://b:8080/x"), "phone", &secrets(CANARY), &route()).unwrap_err();
@@ -391,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_refusal_does_not_tell_a_secret_that_was_put_into_the_host() {
-        let url = vec![text("https://"), secret("phone/token"), text(".evil.example/")];
+        let url = passage([text("https://"), secret("phone/token"), text(".evil.example/")]);
         assert_not_allowed(&Request { url, ..post("") }, "has a secret in its name");
     }
 
@@ -399,12 +428,13 @@ mod tests {
     fn what_is_computed_from_secrets_comes_with_the_request_wherever_it_stands() {
         const SEED: &str = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
         let token = || Atom::Secret("phone/token".into());
-        let base64 = |text: &str| Segment::Base64(vec![Atom::Text(text.into()), token()]);
+        let base64 = |text: &str| Piece::Hidden(Hidden::Base64(vec![Atom::Text(text.into()), token()]));
         let hmac = |hex| {
             let (key_form, message) = (KeyForm::Text, vec![Atom::Text("m".into())]);
-            Segment::HmacSha256(Hmac { key: vec![token()], key_form, message, hex })
+            Piece::Hidden(Hidden::HmacSha256(Hmac { key: vec![token()], key_form, message, hex }))
         };
-        let signed = Segment::Ed25519(Ed25519 { key: vec![token()], message: vec![Atom::RequestBody] });
+        let signed = Ed25519 { key: vec![token()], message: vec![Atom::RequestBody] };
+        let signed = Piece::Hidden(Hidden::Ed25519(signed));
         let over_secret = Hmac {
             key: vec![Atom::Text("k".into())],
             key_form: KeyForm::Text,
@@ -412,14 +442,17 @@ mod tests {
             hex: true,
         };
         let request = Request {
-            url: vec![text("https://ntfy.sh/"), base64("a?"), text("/"), hmac(true)],
-            headers: vec![
-                header("x-a", vec![text("x "), base64("b")]),
-                header("x-b", vec![hmac(false), text(" "), signed]),
-                header("x-c", vec![Segment::HmacSha256(over_secret)]),
-                header("x-d", vec![text("plain")]),
-            ],
-            body: vec![text("<"), base64("c"), text(">"), hmac(true), text(" end")],
+            url: passage([text("https://ntfy.sh/"), base64("a?"), text("/"), hmac(true)]),
+            head: passage(
+                [
+                    header("x-a", vec![text("x "), base64("b")]),
+                    header("x-b", vec![hmac(false), text(" "), signed]),
+                    header("x-c", vec![Piece::Hidden(Hidden::HmacSha256(over_secret))]),
+                    header("x-d", vec![text("plain")]),
+                ]
+                .concat(),
+            ),
+            body: passage([text("<"), base64("c"), text(">"), hmac(true), text(" end")]),
             ..post("")
         };
         let secrets = secrets(SEED);
@@ -437,8 +470,9 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_what_is_computed_from_secrets() {
-        let base64 = Segment::Base64(vec![Atom::Secret("phone/token".into())]);
-        let request = |pieces| Request { body: vec![base64.clone(); pieces], ..post("https://ntfy.sh/") };
+        let base64 = Piece::Hidden(Hidden::Base64(vec![Atom::Secret("phone/token".into())]));
+        let request =
+            |pieces| Request { body: passage(vec![base64.clone(); pieces]), ..post("https://ntfy.sh/") };
         let most = MAX_DERIVED / "dGtfY2FuYXJ5".len();
         assert!(sent(&request(most)).is_ok());
         let refusal = sent(&request(most + 1)).unwrap_err();
@@ -455,14 +489,20 @@ mod tests {
         let signed = Hmac { key: vec![token()], key_form, message, hex: true };
         let checksum = Hmac { key: vec![Atom::Text("k".into())], key_form, message: vec![], hex: false };
         let request = Request {
-            url: vec![text("https://ntfy.sh/"), secret("phone/token"), text("/x")],
+            url: passage([text("https://ntfy.sh/"), secret("phone/token"), text("/x")]),
             query: vec![Parameter { name: "a".into(), value: "b c".into() }],
-            headers: vec![
-                header("Authorization", vec![text("Basic "), Segment::Base64(vec![token()])]),
-                header("X-Signature", vec![text("v1,"), Segment::HmacSha256(signed)]),
-                header("X-Checksum", vec![Segment::HmacSha256(checksum)]),
-            ],
-            body: vec![text("{\"token\":\""), secret("phone/token"), text("\"}")],
+            head: passage(
+                [
+                    header(
+                        "Authorization",
+                        vec![text("Basic "), Piece::Hidden(Hidden::Base64(vec![token()]))],
+                    ),
+                    header("X-Signature", vec![text("v1,"), Piece::Hidden(Hidden::HmacSha256(signed))]),
+                    header("X-Checksum", vec![Piece::Hidden(Hidden::HmacSha256(checksum))]),
+                ]
+                .concat(),
+            ),
+            body: passage([text("{\"token\":\""), secret("phone/token"), text("\"}")]),
             ..post("")
         };
         let seen = masked(&request, "phone", &secrets(CANARY), &route()).unwrap();

@@ -25,8 +25,8 @@ impl Schedule<&'static str> {
     fn run(&mut self, now: UnixMs) -> Option<(usize, &'static str)> {
         let (lane, shown) = self.next(now).map(|(lane, item)| (lane, *item))?;
         let taken = self.take(lane, now)?;
-        assert_eq!((taken.item, taken.is_counted), (shown, false));
-        Some((lane, taken.item))
+        assert_eq!((taken.waited.item, taken.is_counted), (shown, false));
+        Some((lane, taken.waited.item))
     }
 }
 
@@ -149,7 +149,7 @@ fn retry(n: u64, due: UnixMs, item: &'static str) -> Waiting<&'static str> {
 /// Takes what would leave now: the item, and whether it counts as a retry.
 fn take(schedule: &mut Schedule<&'static str>, now: UnixMs) -> Option<(&'static str, bool)> {
     let (lane, _) = schedule.next(now)?;
-    schedule.take(lane, now).map(|taken| (taken.item, taken.is_counted))
+    schedule.take(lane, now).map(|taken| (taken.waited.item, taken.is_counted))
 }
 
 #[test]
@@ -211,7 +211,7 @@ proptest! {
         let (mut left, mut flying, mut now) = (vec![], vec![], 0);
         while schedule.waiting() > 0 {
             while let Some((lane, shown)) = schedule.next(now).map(|(lane, item)| (lane, *item)) {
-                let Taken { item: n, is_counted } = schedule.take(lane, now).unwrap();
+                let Taken { waited: Waiting { item: n, .. }, is_counted } = schedule.take(lane, now).unwrap();
                 prop_assert!(n == shown && items[n].1 <= now && items[n].0 == lane);
                 prop_assert_eq!(is_counted, items[n].2 && lane != down);
                 left.push(n);
@@ -233,4 +233,19 @@ proptest! {
         prop_assert_eq!(left, (0..items.len()).collect::<Vec<_>>());
         prop_assert_eq!(schedule.next_old(), None);
     }
+}
+
+#[test]
+fn what_is_put_back_waits_as_it_did_and_nothing_of_it_is_in_flight() {
+    let mut schedule = schedule(2, 9);
+    for (due, item) in [(1, "a"), (2, "b"), (3, "c")] {
+        schedule.put(0, due, item);
+    }
+    let [first, second] = std::array::from_fn(|_| schedule.take(0, 5).unwrap());
+    assert_eq!((schedule.in_flight(), schedule.next(5)), (2, None));
+    schedule.put_back(0, second);
+    schedule.put_back(0, first);
+    assert_eq!((schedule.in_flight(), schedule.waiting(), schedule.next_due()), (0, 3, Some(1)));
+    assert_eq!(schedule.run(5), Some((0, "a")));
+    assert_eq!(schedule.run(5), Some((0, "b")));
 }

@@ -38,7 +38,8 @@ const kebab = (name) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCas
 function plain(value) {
   if (value === undefined) return null;
   if (typeof value === 'bigint') return value.toString();
-  if (Array.isArray(value)) return value.map(plain);
+  // A list of numbers comes as an array of them.
+  if (Array.isArray(value) || ArrayBuffer.isView(value)) return Array.from(value, plain);
   if (typeof value !== 'object' || value === null) return value;
   if ('tag' in value) return value.val === undefined ? value.tag : { [value.tag]: plain(value.val) };
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [kebab(name), plain(member)]));
@@ -65,22 +66,25 @@ function endpointOf(untried, asked) {
 
 /** One delivery: each outcome comes at the instant that the verdict before it named. */
 function deliver(dispatcher, untried, target, notification, asked) {
+  // Nobody has the last of all numbers.
+  const number = dispatcher.targets().findIndex(({ name }) => name === target) >>> 0;
   const firstTried = BigInt(asked.attempt['first-tried']);
+  const plain = asked.attempt.plain ?? false;
   const attempt = (n, began) => {
     const number = asked.attempt.number + n;
-    return { number, sent: number, queuedAt: notification.at, firstTried, began, level: notification.level };
+    return { number, sent: number, queuedAt: notification.at, firstTried, began, level: notification.level, plain };
   };
   let now = BigInt(asked.now);
   let endpoint = endpointOf(untried, asked.endpoint);
-  const requests = result(() => dispatcher.format(target, notification, attempt(0, now), now));
+  const requests = result(() => dispatcher.format(number, notification, plain, now));
   const attempts = asked.outcomes.map((outcome, n) => {
-    const admission = dispatcher.admit(target, attempt(n, now), endpoint, now);
-    if (admission.tag === 'send') endpoint = admission.val;
-    const given = [attempt(n, now), outcomeOf(outcome), endpoint, now, BigInt(asked.entropy)];
-    const judgement = dispatcher.judge(target, ...given);
-    const answer = { now, admission, judgement };
-    endpoint = judgement.endpoint;
-    if (judgement.verdict.tag === 'retry') now = judgement.verdict.val;
+    const admission = dispatcher.admit(number, [attempt(n, now)], endpoint, now);
+    const tried = { attempt: attempt(n, now), outcome: outcomeOf(outcome), entropy: BigInt(asked.entropy) };
+    const judged = dispatcher.judge(number, [tried], admission.endpoint, now);
+    const answer = { now, admission, judged };
+    const [{ verdict }] = judged.judgements;
+    endpoint = judged.endpoint;
+    if (verdict.tag === 'retry') now = verdict.val;
     return answer;
   });
   return { target, requests, attempts };
@@ -100,11 +104,11 @@ function answersTo(cases, { catalog, ingest, dispatcher: { Dispatcher, untried }
     cases: cases.cases.map((asked) => {
       const notification = ingest.read(text(asked.notification), asked.id, BigInt(asked.at));
       const decisions = dispatcher.explain(notification);
-      assert.deepEqual(dispatcher.route(notification), decisions.filter(({ choice }) => choice !== 'skip'));
+      const routed = dispatcher.route(notification);
       const chosen = decisions.filter(({ choice }) => choice === 'send').map(({ target }) => target);
       const targets = [...chosen, ...(asked.ask ?? [])];
       const deliveries = targets.map((target) => deliver(dispatcher, untried(), target, notification, asked));
-      return { name: asked.name, notification, decisions, deliveries };
+      return { name: asked.name, routed, notification, decisions, deliveries };
     }),
   });
 }

@@ -37,7 +37,7 @@ import requests
 from apprise import Apprise, AppriseAsset, NotifyFormat
 from apprise.plugins.base import NotifyBase
 
-from brain import Brain, record
+from brain import Brain
 
 # The instant of all requests, in seconds.
 NOW = 1_700_000_000
@@ -146,9 +146,7 @@ class Nuncio:
         said = {"id": "id1", **{name: notification[name] for name in ("level", "title", "body")}}
         value, said = self.brain.call("ingest", "read", json.dumps(said), "id1", NOW * 1000)
         assert "err" not in said, said
-        times = dict.fromkeys(("queued-at", "first-tried", "began"), NOW * 1000)
-        attempt = record({"number": 0, "sent": 0, **times, "level": value.level, "plain": False})
-        formatted = self.brain.on(dispatcher, "format", "target", value, attempt, NOW * 1000)[1]
+        formatted = self.brain.on(dispatcher, "format", 0, value, False, NOW * 1000)[1]
         assert "ok" in formatted, formatted
         return [assemble(request, secrets) for request in formatted["ok"]]
 
@@ -198,11 +196,9 @@ def assemble(request, secrets):
             raise ValueError(atom)
         return "".join(map(atom, atoms)).encode()
 
-    def written(segments, body=None, is_url=False):
-        def segment(segment):
-            match segment:
-                case {"text": text}:
-                    return text
+    def written(text, insertions, body=None, is_url=False):
+        def insertion(what):
+            match what:
                 case {"secret": secret}:
                     return escaped(secrets[secret["name"]], secret["escape"])
                 case {"base64": atoms}:
@@ -215,16 +211,23 @@ def assemble(request, secrets):
                     tag = hmac.new(key, joined(signed["message"], body), hashlib.sha256)
                     made = tag.hexdigest() if signed["hex"] else base64.b64encode(tag.digest()).decode()
                 case _:
-                    raise ValueError(segment)
+                    raise ValueError(what)
             return quote(made, safe="") if is_url else made
-        return "".join(map(segment, segments))
+        # Places are counted in bytes.
+        text, done, made = text.encode(), 0, ""
+        for given in insertions:
+            made += text[done:given["at"]].decode() + insertion(given["what"])
+            done = given["at"]
+        return made + text[done:].decode()
 
-    body = written(request["body"])
-    url = written(request["url"], is_url=True)
+    body = written(**request["body"])
+    url = written(**request["url"], is_url=True)
     query = "&".join(quote(p["name"], safe="") + "=" + quote(p["value"], safe="") for p in request["query"])
     url += ("&" if "?" in url else "?") + query if query else ""
-    headers = {header["name"]: written(header["value"], body) for header in request["headers"]}
-    return Sent(request["method"], url, headers, body)
+    # No secret has a line break in it, or this would be another header.
+    lines = written(**request["head"], body=body).split("\n")[:-1]
+    headers = dict(line.split(": ", 1) for line in lines)
+    return Sent(request["method"].upper(), url, headers, body)
 
 
 class Sent:

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use generated::exports::nuncio::dispatch::dispatcher::{Dispatcher, GuestDispatcher};
 use generated::exports::nuncio::dispatch::{catalog, dispatcher, ingest};
 use generated::nuncio::dispatch::types::{
-    self, Admission, Attempt, Choice, Class, Decision, Diagnostic, Endpoint, Judgement, Level, Notification,
-    Outcome, Place, Reply, Request, Verdict,
+    self, Admission, Attempt, Choice, Class, Decision, Diagnostic, Endpoint, Hold, Judged, Judgement, Level,
+    Notification, Outcome, Place, Reply, Request, Routed, Tried, UnknownName, Verdict,
 };
 use serde_json::Value as Json;
 
@@ -180,41 +180,45 @@ impl GuestDispatcher for Rogue {
         own.chain((0..invented).map(excess::name)).chain(nameless).map(named).collect()
     }
 
-    fn route(&self, notification: Notification) -> Vec<Decision> {
-        let send = |target: String| Decision { target, choice: Choice::Send, because: String::new() };
-        let wanted = |target: &&Target| notification.to.is_empty() || notification.to.contains(&target.name);
-        let mut decisions = Vec::new();
-        for target in self.0.iter().filter(wanted) {
-            let because = match target.mode.as_str() {
-                "long-because" => excess::text(),
-                _ => String::new(),
-            };
-            decisions.push(Decision { because, ..send(target.name.clone()) });
+    fn route(&self, notification: Notification) -> Routed {
+        let mut targets = Vec::new();
+        let mut unknown = Vec::new();
+        for (number, target) in (0..).zip(&self.0) {
+            if !notification.to.is_empty() && !notification.to.contains(&target.name) {
+                continue;
+            }
+            targets.push(number);
             match target.mode.as_str() {
-                "invents" => decisions.push(send("nobody".to_owned())),
-                "invents-many" => decisions.extend((0..10_000).map(|n| send(excess::name(n)))),
-                "invents-a-long-name" => decisions.push(send(excess::text())),
-                "names-twice" => decisions.push(send(target.name.clone())),
-                "too-many-decisions" => decisions.extend((0..500_000).map(|_| send(String::new()))),
+                "invents" => targets.extend([u32::MAX, 7_000]),
+                "invents-many" => targets.extend(1_000..11_000),
+                "names-twice" => targets.push(number),
+                "too-many-targets-chosen" => targets.extend(0..3_000_000),
+                "knows-not-what-nobody-asked" => unknown.push(unknown_name(u32::MAX)),
+                "knows-not-what-it-knows" => unknown.extend([unknown_name(0), unknown_name(0)]),
                 _ => {}
             }
         }
-        decisions
+        Routed { targets, unknown }
     }
 
     fn explain(&self, notification: Notification) -> Vec<Decision> {
-        self.route(notification)
+        let decision = |target: &Target| Decision {
+            target: target.name.clone(),
+            choice: Choice::Send,
+            because: notification.title.clone(),
+        };
+        self.0.iter().map(decision).collect()
     }
 
     fn format(
         &self,
-        target: String,
+        target: u32,
         notification: Notification,
-        _attempt: Attempt,
+        _plain: bool,
         _now: u64,
     ) -> Result<Vec<Request>, String> {
         static CALLS: AtomicUsize = AtomicUsize::new(0);
-        let target = self.target(&target).ok_or("no target has this name")?;
+        let target = self.target(target).ok_or("no target has this number")?;
         match target.mode.as_str() {
             "traps" => std::process::abort(),
             "second-traps" if CALLS.fetch_add(1, Ordering::Relaxed) % 2 == 1 => std::process::abort(),
@@ -228,53 +232,91 @@ impl GuestDispatcher for Rogue {
         }
     }
 
-    fn admit(&self, target: String, _attempt: Attempt, endpoint: Endpoint, now: u64) -> Admission {
-        match self.target(&target) {
+    fn admit(&self, target: u32, attempts: Vec<Attempt>, endpoint: Endpoint, now: u64) -> Admission {
+        let all = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+        let none = |hold| Admission { count: 0, hold, endpoint };
+        match self.target(target) {
             Some(target) if target.mode == "admit-traps" => std::process::abort(),
-            Some(target) if target.mode == "waits-in-the-past" && now < target.until => Admission::Wait(0),
-            Some(target) if target.mode == "waits-for-ever" && now < target.until => {
-                Admission::Wait(u64::MAX)
+            Some(target) if target.mode == "admit-traps-at-several" && attempts.len() > 1 => {
+                std::process::abort()
             }
-            Some(target) if target.mode == "endpoint-at-max" => Admission::Send(excess::endpoint(endpoint)),
-            _ => Admission::Send(endpoint),
+            Some(target) if target.mode == "waits-in-the-past" && now < target.until => {
+                none(Some(Hold::All(0)))
+            }
+            Some(target) if target.mode == "waits-for-no-reason" && now < target.until => none(None),
+            Some(target) if target.mode == "waits-for-ever" && now < target.until => {
+                none(Some(Hold::All(u64::MAX)))
+            }
+            Some(target) if target.mode == "holds-what-is-no-retry" && now < target.until => {
+                none(Some(Hold::Retries(0)))
+            }
+            Some(target) if target.mode == "admits-more-than-there-are" => {
+                Admission { count: u32::MAX, hold: Some(Hold::All(u64::MAX)), endpoint }
+            }
+            Some(target) if target.mode == "endpoint-at-max" => {
+                Admission { count: all, hold: None, endpoint: excess::endpoint(endpoint) }
+            }
+            _ => Admission { count: all, hold: None, endpoint },
         }
     }
 
-    fn judge(
-        &self,
-        target: String,
-        attempt: Attempt,
-        outcome: Outcome,
-        endpoint: Endpoint,
-        now: u64,
-        _entropy: u64,
-    ) -> Judgement {
-        let mode = self.target(&target).map_or("", |target| target.mode.as_str());
-        if mode == "judge-traps" {
-            std::process::abort();
-        }
-        let said = match &outcome {
-            Outcome::Reply(reply) if mode == "echo" => String::from_utf8_lossy(&reply.body).into_owned(),
-            _ if mode == "long-detail" => excess::text(),
-            _ => String::new(),
-        };
-        let failures = endpoint.consecutive_failures;
-        let limit = if attempt.level == Level::Info { 1 } else { 3 };
-        let (verdict, class) = match outcome {
-            _ if mode == "parks" && failures < 2 => (Verdict::Park, Class::Transient),
-            _ if mode == "long-death" => (Verdict::Dead(excess::text()), Class::Permanent),
-            _ if mode == "retries-at-max" && attempt.number < limit => {
-                (Verdict::Retry(u64::MAX), Class::Transient)
+    fn judge(&self, target: u32, tried: Vec<Tried>, mut endpoint: Endpoint, now: u64) -> Judged {
+        let mode = self.target(target).map_or("", |target| target.mode.as_str());
+        let (count, is_one) = (tried.len(), tried.len() == 1);
+        let mut judgements: Vec<Judgement> =
+            tried.into_iter().map(|tried| judge(mode, is_one, tried, &mut endpoint, now)).collect();
+        match mode {
+            "tells-how-many" => {
+                judgements.iter_mut().for_each(|judgement| judgement.detail = count.to_string())
             }
-            Outcome::Reply(Reply { status: 200..=299, .. }) => (Verdict::Delivered, Class::Delivered),
-            _ if attempt.number < limit => (Verdict::Retry(now.saturating_add(1_000)), Class::Transient),
-            _ => (Verdict::Dead("gave up".to_owned()), Class::Transient),
-        };
-        let consecutive_failures = if class == Class::Delivered { 0 } else { failures.saturating_add(1) };
-        let endpoint = Endpoint { consecutive_failures, ..endpoint };
-        let endpoint = if mode == "endpoint-at-max" { excess::endpoint(endpoint) } else { endpoint };
-        Judgement { verdict, class, detail: said, plain: false, endpoint }
+            "judges-none" => judgements.clear(),
+            "judges-twice" => judgements.extend(judgements.clone()),
+            "judges-none-of-several" if !is_one => judgements.clear(),
+            _ => {}
+        }
+        Judged { judgements, endpoint }
     }
+}
+
+fn judge(mode: &str, is_alone: bool, tried: Tried, endpoint: &mut Endpoint, now: u64) -> Judgement {
+    let Tried { attempt, outcome, .. } = tried;
+    let body = match &outcome {
+        Outcome::Reply(reply) => String::from_utf8_lossy(&reply.body).into_owned(),
+        Outcome::Failed(_) => String::new(),
+    };
+    match mode {
+        "judge-traps" => std::process::abort(),
+        "judge-traps-at-several" if !is_alone => std::process::abort(),
+        // One message takes the others with it, where they are asked for together.
+        "judge-traps-at-one" if body == "poison" => std::process::abort(),
+        _ => {}
+    }
+    let detail = match mode {
+        "echo" => body,
+        "long-detail" => excess::text(),
+        _ => String::new(),
+    };
+    let failures = endpoint.consecutive_failures;
+    let limit = if attempt.level == Level::Info { 1 } else { 3 };
+    let (verdict, class) = match outcome {
+        _ if mode == "parks" && failures < 2 => (Verdict::Park, Class::Transient),
+        _ if mode == "long-death" => (Verdict::Dead(excess::text()), Class::Permanent),
+        _ if mode == "retries-at-max" && attempt.number < limit => {
+            (Verdict::Retry(u64::MAX), Class::Transient)
+        }
+        Outcome::Reply(Reply { status: 200..=299, .. }) => (Verdict::Delivered, Class::Delivered),
+        _ if attempt.number < limit => (Verdict::Retry(now.saturating_add(1_000)), Class::Transient),
+        _ => (Verdict::Dead("gave up".to_owned()), Class::Transient),
+    };
+    endpoint.consecutive_failures = if class == Class::Delivered { 0 } else { failures.saturating_add(1) };
+    if mode == "endpoint-at-max" {
+        *endpoint = excess::endpoint(*endpoint);
+    }
+    Judgement { verdict, class, detail, plain: false }
+}
+
+fn unknown_name(at: u32) -> UnknownName {
+    UnknownName { at, because: excess::text() }
 }
 
 impl Rogue {
@@ -282,8 +324,8 @@ impl Rogue {
         self.0.iter().any(|target| target.mode == mode)
     }
 
-    fn target(&self, name: &str) -> Option<&Target> {
-        self.0.iter().find(|target| target.name == name)
+    fn target(&self, number: u32) -> Option<&Target> {
+        self.0.get(usize::try_from(number).ok()?)
     }
 }
 

@@ -25,7 +25,7 @@ fn a_notification_is_one_message_to_the_root() {
     let mut renewed = notification(Level::Info, "Renewed", items(&["a.example", "b.example"]));
     renewed.link = Some("https://status.example/".into());
     let request = request(&open::<Ntfy>(with(&json!({}))), &renewed);
-    assert_eq!((request.method, request.url), ("POST", vec!["https://ntfy.example/".into()]));
+    assert_eq!((request.method.name(), request.url), ("POST", vec!["https://ntfy.example/".into()]));
     let header = |name: &str, value: &str| (name.to_owned(), vec![value.into()]);
     let json = header("content-type", "application/json");
     assert_eq!(request.headers, [header("x-sequence-id", &renewed.id), json]);

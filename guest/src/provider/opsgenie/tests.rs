@@ -21,7 +21,7 @@ fn a_notification_is_an_alert_under_its_id() {
     down.link = Some("https://x.example/".into());
     let request = request(&open::<Opsgenie>(with(&json!({}))), &down);
     assert_eq!(
-        (request.method, request.url.as_slice()),
+        (request.method.name(), request.url.as_slice()),
         ("POST", &["https://api.opsgenie.com/v2/alerts".into()][..])
     );
     let key = Segment::Secret { name: "o/key".into(), escape: Escape::Verbatim };

@@ -119,7 +119,7 @@ mod tests {
         down.link = Some("https://x.example/".into());
         down.key = Some("we\u{7f}b".into());
         let request = request(&open::<Webhook>(with(&json!({ "method": "PUT" }))), &down);
-        assert_eq!(request.method, "POST");
+        assert_eq!(request.method.name(), "POST");
         assert_eq!(header(&request, "content-type"), Some(&["application/cloudevents+json".into()][..]));
         assert_eq!(
             body(&request),

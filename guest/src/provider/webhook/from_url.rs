@@ -8,6 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{METHODS, form, headers, xml};
+use crate::request::Method;
 use crate::service_url::{ServiceUrl, UrlDialect, UrlProblem, settings, wrong};
 
 /// A member of a payload: its name, and what it holds.
@@ -61,7 +62,7 @@ fn of_apprise(url: &mut ServiceUrl) -> Result<Map<String, Value>, UrlProblem> {
     for (name, value) in changes {
         change(&mut members, kind, name, value)?;
     }
-    if kind == Kind::Form && method == "GET" {
+    if kind == Kind::Form && method == Method::Get {
         members.retain(|(name, _)| query.iter().all(|(other, _)| other != name));
     }
     let (payload, mime_type) = match kind {
@@ -74,7 +75,7 @@ fn of_apprise(url: &mut ServiceUrl) -> Result<Map<String, Value>, UrlProblem> {
         ("user", json!(login.0)),
         ("password", json!(login.1)),
         ("headers", headers),
-        ("method", if method == "POST" { Value::Null } else { method.into() }),
+        ("method", if method == Method::Post { Value::Null } else { method.name().into() }),
         ("mime_type", mime_type),
         ("payload", payload.into()),
     ]))
@@ -132,7 +133,7 @@ fn of_shoutrrr(url: &mut ServiceUrl) -> Result<Map<String, Value>, UrlProblem> {
         ("user", json!(login.0)),
         ("password", json!(login.1)),
         ("headers", headers),
-        ("method", if method == "POST" { Value::Null } else { method.into() }),
+        ("method", if method == Method::Post { Value::Null } else { method.name().into() }),
         ("mime_type", if is_json { Value::Null } else { "text/plain".into() }),
         ("payload", payload.into()),
     ]))
@@ -176,11 +177,11 @@ fn headers(fields: Vec<(String, String)>, has_login: bool) -> Result<Value, UrlP
     Ok(if object.is_empty() { Value::Null } else { object.into() })
 }
 
-fn method(url: &mut ServiceUrl) -> Result<&'static str, UrlProblem> {
+fn method(url: &mut ServiceUrl) -> Result<Method, UrlProblem> {
     let Some(method) = url.option(&["method"]).filter(|method| !method.is_empty()) else {
-        return Ok("POST");
+        return Ok(Method::Post);
     };
-    let known = METHODS.into_iter().find(|known| known.eq_ignore_ascii_case(&method));
+    let known = METHODS.into_iter().find(|known| known.name().eq_ignore_ascii_case(&method));
     known.ok_or_else(|| wrong("?method", "is none that Nuncio sends", "write POST, PUT, PATCH or GET"))
 }
 

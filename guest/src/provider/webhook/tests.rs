@@ -29,7 +29,7 @@ fn down() -> Notification {
 #[test]
 fn a_payload_is_posted_as_json_to_a_secret_url() {
     let request = sent(&json!({ "payload": r#"{"text": "$title: $message"}"# }), &down());
-    assert_eq!((request.method, request.query.len()), ("POST", 0));
+    assert_eq!((request.method.name(), request.query.len()), ("POST", 0));
     assert_eq!(request.url, [Segment::Secret { name: "w/url".into(), escape: Escape::Verbatim }]);
     assert_eq!(header(&request, "content-type"), Some(&["application/json".into()][..]));
     assert_eq!(body(&request), r##"{"text": "web is \"down\": #### Detail\na & b\n"}"##);
@@ -60,7 +60,7 @@ fn discord_gets_one_embed_whatever_else_is_set() {
         let mut settings = more;
         settings["template"] = json!("discord");
         let request = sent(&settings, &notification(Level::Info, "t", items(&["a"])));
-        assert_eq!(request.method, "POST");
+        assert_eq!(request.method.name(), "POST");
         assert_eq!(header(&request, "content-type"), Some(&["application/json".into()][..]));
         assert_eq!(
             body(&request),
@@ -117,7 +117,7 @@ fn a_form_is_the_body_and_with_get_the_query() {
     let get = sent(&settings, &down());
     let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     assert_eq!(get.query, [("k", "a b"), ("t", "web is \"down\""), ("m", "Detail: a & b\n")].map(pair));
-    assert_eq!((get.method, header(&get, "content-type"), get.body.len()), ("GET", None, 0));
+    assert_eq!((get.method.name(), header(&get, "content-type"), get.body.len()), ("GET", None, 0));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn text_says_that_it_is_utf_8_and_any_method_sends_a_body() {
     for method in ["get", "GET", "Post", "put", "PATCH"] {
         let request =
             sent(&json!({ "payload": "$title ❌", "mime_type": "text/plain", "method": method }), &down());
-        assert_eq!(request.method, method.to_uppercase());
+        assert_eq!(request.method.name(), method.to_uppercase());
         assert_eq!(header(&request, "content-type"), Some(&["text/plain; charset=utf-8".into()][..]));
         assert_eq!(body(&request), "web is \"down\" ❌");
     }

@@ -84,8 +84,8 @@ async fn take_line(nuncio: &Nuncio, line: &[u8]) -> Result<(), String> {
             Err(error) => return Err(error.to_string()),
         }
     };
-    for unknown in server::unknown(&receipt) {
-        eprintln!("warning: {}: {}", unknown.target, unknown.because);
+    for unknown in &receipt.unknown {
+        eprintln!("warning: {}: {}", unknown.name, unknown.because);
     }
     Ok(())
 }

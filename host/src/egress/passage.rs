@@ -1,6 +1,6 @@
-//! Segments written out: text, secrets in their escapes, base64, signatures.
+//! Passages written out: text, and in it secrets in their escapes, base64, signatures.
 //!
-//! Decides how the pieces of one URL, header or body become text, for sending or for people; whether the
+//! Decides how the parts of a URL, a header or a body become one text, for sending or for people; whether the
 //! result makes a request is for [`super::assemble`] to say. Written for people, a secret is `***`, and so is
 //! all that was computed from one.
 
@@ -13,7 +13,7 @@ use url::Url;
 use super::assemble::{MAX_BODY, MAX_HEADER_VALUE, Refusal, invalid};
 use super::location::MAX_URL;
 use super::sign::{ed25519, hmac_sha256};
-use crate::contract::{Atom, Escape, Segment};
+use crate::contract::{Atom, Escape, Hidden, Insertion, Passage};
 use crate::secrets::{MASK, Secrets, escape};
 
 /// How long a text that is encoded or signed may be, in bytes: a body, and as much again around it.
@@ -28,7 +28,53 @@ pub(super) struct Written {
     pub(super) computed: Vec<String>,
 }
 
-/// What segments are put together for.
+/// A passage, or a part of one.
+#[derive(Clone, Copy)]
+pub(super) struct Excerpt<'a> {
+    text: &'a str,
+    /// Where in the passage it begins.
+    from: usize,
+    insertions: &'a [Insertion],
+}
+
+impl<'a> Excerpt<'a> {
+    /// All of a passage.
+    pub(super) fn of(passage: &'a Passage) -> Self {
+        Self { text: &passage.text, from: 0, insertions: &passage.insertions }
+    }
+
+    /// Takes off its first line, which ends with a line feed, and splits it: what is before `: `, and the rest with
+    /// what is inserted there. `None` where nothing is left.
+    pub(super) fn take_line(&mut self) -> Option<Result<(&'a str, Self), Refusal>> {
+        if self.text.is_empty() {
+            return self.insertions.first().map(|_| outside());
+        }
+        let Some((line, rest)) = self.text.split_once('\n') else {
+            return Some(invalid("the last header does not end with a line feed"));
+        };
+        let Some((name, value)) = line.split_once(": ") else {
+            return Some(invalid("a header has no colon and space after its name"));
+        };
+        let (end, from) = (self.from + line.len(), self.from + line.len() - value.len());
+        let is_of_line = |insertion: &Insertion| place(insertion) <= end;
+        let (insertions, others) = self.insertions.split_at(self.insertions.partition_point(is_of_line));
+        if insertions.iter().any(|insertion| place(insertion) < from) {
+            return Some(outside());
+        }
+        (self.text, self.from, self.insertions) = (rest, end + 1, others);
+        Some(Ok((name, Self { text: value, from, insertions })))
+    }
+}
+
+fn outside<T>() -> Result<T, Refusal> {
+    invalid("something is inserted outside the value of a header")
+}
+
+fn place(insertion: &Insertion) -> usize {
+    usize::try_from(insertion.at).unwrap_or(usize::MAX)
+}
+
+/// What a passage is put together for.
 #[derive(Clone, Copy)]
 pub(super) enum Part<'a> {
     /// A URL. What an encoding yields is percent-encoded in it: `+`, `/` and `=` mean other things there.
@@ -59,7 +105,7 @@ impl fmt::Display for Part<'_> {
     }
 }
 
-/// Writes segments for one target: with its secrets, or with a mask in the place of each.
+/// Writes passages for one target: with its secrets, or with a mask in the place of each.
 #[derive(Clone, Copy)]
 pub(super) struct Scribe<'a> {
     pub(super) target: &'a str,
@@ -72,17 +118,23 @@ impl Scribe<'_> {
     pub(super) fn write(
         self,
         part: Part<'_>,
-        segments: &[Segment],
+        excerpt: Excerpt<'_>,
         body: Option<&Written>,
     ) -> Result<Written, Refusal> {
         let mut whole = Written::default();
-        for segment in segments {
-            let piece = match segment {
-                Segment::Text(text) => {
-                    whole.text.push_str(text);
-                    Written::default()
-                }
-                Segment::Secret(secret) => {
+        let (mut rest, mut from) = (excerpt.text, excerpt.from);
+        for insertion in excerpt.insertions {
+            let Some((before, after)) =
+                place(insertion).checked_sub(from).and_then(|length| rest.split_at_checked(length))
+            else {
+                return invalid(format!(
+                    "something is inserted into {part} where no character begins, or out of order"
+                ));
+            };
+            whole.text.push_str(before);
+            (rest, from) = (after, from + before.len());
+            let piece = match &insertion.what {
+                Hidden::Secret(secret) => {
                     let value = self.reveal(&secret.name)?;
                     let whole_url = matches!(part, Part::Url) && whole.text.is_empty();
                     let text = match self.masks {
@@ -92,16 +144,16 @@ impl Scribe<'_> {
                     };
                     Written { text, secret: true, computed: Vec::new() }
                 }
-                Segment::Base64(atoms) => {
+                Hidden::Base64(atoms) => {
                     let plain = self.join(atoms, None)?;
                     self.computed(part, plain.secret, STANDARD.encode(plain.text))
                 }
-                Segment::HmacSha256(hmac) => {
+                Hidden::HmacSha256(hmac) => {
                     let (key, message) = (self.join(&hmac.key, None)?, self.join(&hmac.message, body)?);
                     let signature = hmac_sha256(&key.text, hmac.key_form, &message.text, hmac.hex)?;
                     self.computed(part, key.secret || message.secret, signature)
                 }
-                Segment::Ed25519(signed) => {
+                Hidden::Ed25519(signed) => {
                     let (key, message) = (self.join(&signed.key, None)?, self.join(&signed.message, body)?);
                     let signature = ed25519(&key.text, &message.text)?;
                     self.computed(part, key.secret || message.secret, signature)
@@ -110,12 +162,19 @@ impl Scribe<'_> {
             whole.text.push_str(&piece.text);
             whole.secret |= piece.secret;
             whole.computed.extend(piece.computed);
-            // A mask may be longer than what it hides; only what is sent is held to the limit.
-            if whole.text.len() > part.limit() && !self.masks {
-                return invalid(format!("{part} is longer than {} bytes", part.limit()));
-            }
+            self.bounded(part, &whole)?;
         }
+        whole.text.push_str(rest);
+        self.bounded(part, &whole)?;
         Ok(whole)
+    }
+
+    /// A mask may be longer than what it hides; only what is sent is held to the limit.
+    fn bounded(self, part: Part<'_>, whole: &Written) -> Result<(), Refusal> {
+        if whole.text.len() > part.limit() && !self.masks {
+            return invalid(format!("{part} is longer than {} bytes", part.limit()));
+        }
+        Ok(())
     }
 
     /// What was computed: never masked half, as a part of it could tell of the rest.
@@ -181,19 +240,28 @@ mod tests {
         secrets
     }
 
-    fn write(value: &str, part: Part<'_>, segment: Segment) -> Result<String, Refusal> {
+    fn write_all(value: &str, part: Part<'_>, passage: &Passage) -> Result<String, Refusal> {
         let body = Written { text: r#"{"test": 2432232314}"#.into(), ..Written::default() };
         let secrets = secrets(value);
         let scribe = Scribe { target: "phone", secrets: &secrets, masks: false };
-        Ok(scribe.write(part, &[segment], Some(&body))?.text)
+        Ok(scribe.write(part, Excerpt::of(passage), Some(&body))?.text)
+    }
+
+    fn write(value: &str, part: Part<'_>, what: Hidden) -> Result<String, Refusal> {
+        write_all(value, part, &Passage { text: String::new(), insertions: vec![Insertion { at: 0, what }] })
+    }
+
+    fn insertions(places: &[u32]) -> Vec<Insertion> {
+        let token = || Secret { name: "phone/token".into(), escape: Escape::Verbatim };
+        places.iter().map(|at| Insertion { at: *at, what: Hidden::Secret(token()) }).collect()
     }
 
     fn token() -> Atom {
         Atom::Secret("phone/token".into())
     }
 
-    fn hmac(key_form: KeyForm, message: Vec<Atom>) -> Segment {
-        Segment::HmacSha256(Hmac { key: vec![token()], key_form, message, hex: false })
+    fn hmac(key_form: KeyForm, message: Vec<Atom>) -> Hidden {
+        Hidden::HmacSha256(Hmac { key: vec![token()], key_form, message, hex: false })
     }
 
     /// The vector that every library of standard-webhooks/standard-webhooks carries.
@@ -209,10 +277,10 @@ mod tests {
     #[test]
     fn ed25519_is_over_id_timestamp_and_body_too() {
         let message = vec![Atom::Text("msg_p5jXN8AQM9LWM0D4loKWxJek.1614265330.".into()), Atom::RequestBody];
-        let segment = Segment::Ed25519(Ed25519 { key: vec![token()], message });
+        let what = Hidden::Ed25519(Ed25519 { key: vec![token()], message });
         let key = "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
         assert_eq!(
-            write(key, Part::Header("x"), segment).unwrap(),
+            write(key, Part::Header("x"), what).unwrap(),
             "fldxM4gAKugP6nnt1hdz3sgGfZ6d99nzrMFnZOELIxbzEHoVmAb2ADpkJK7zgPePmPsle0zV9jSeGlHFG2NVAw=="
         );
     }
@@ -220,7 +288,7 @@ mod tests {
     #[test]
     fn base64_of_user_and_secret_is_basic_authentication() {
         // RFC 7617, section 2.
-        let credentials = Segment::Base64(vec![Atom::Text("Aladdin:".into()), token()]);
+        let credentials = Hidden::Base64(vec![Atom::Text("Aladdin:".into()), token()]);
         assert_eq!(
             write("open sesame", Part::Header("x"), credentials).unwrap(),
             "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
@@ -234,16 +302,16 @@ mod tests {
             (Escape::Percent, "a%2F%22b%22%20c"),
             (Escape::Json, r#"a/\"b\" c"#),
         ] {
-            let segment = Segment::Secret(Secret { name: "phone/token".into(), escape });
-            assert_eq!(write("a/\"b\" c", Part::Body, segment).unwrap(), expected);
+            let what = Hidden::Secret(Secret { name: "phone/token".into(), escape });
+            assert_eq!(write("a/\"b\" c", Part::Body, what).unwrap(), expected);
         }
     }
 
     #[test]
     fn in_a_url_base64_is_percent_encoded() {
-        let segment = Segment::Base64(vec![Atom::Text("??>>".into())]);
-        assert_eq!(write("", Part::Header("x"), segment.clone()).unwrap(), "Pz8+Pg==");
-        assert_eq!(write("", Part::Url, segment).unwrap(), "Pz8%2BPg%3D%3D");
+        let what = Hidden::Base64(vec![Atom::Text("??>>".into())]);
+        assert_eq!(write("", Part::Header("x"), what.clone()).unwrap(), "Pz8+Pg==");
+        assert_eq!(write("", Part::Url, what).unwrap(), "Pz8%2BPg%3D%3D");
     }
 
     #[test]
@@ -251,18 +319,67 @@ mod tests {
         let key = || vec![Atom::RequestBody];
         let hmac = Hmac { key: key(), key_form: KeyForm::Text, message: vec![], hex: true };
         let ed25519 = Ed25519 { key: key(), message: vec![] };
-        for segment in [Segment::Base64(key()), Segment::HmacSha256(hmac), Segment::Ed25519(ed25519)] {
-            let refusal = write("", Part::Header("x"), segment).unwrap_err();
+        for what in [Hidden::Base64(key()), Hidden::HmacSha256(hmac), Hidden::Ed25519(ed25519)] {
+            let refusal = write("", Part::Header("x"), what).unwrap_err();
             assert!(matches!(&refusal, Refusal::Invalid(text) if text.contains("request-body")), "{refusal}");
         }
     }
 
     #[test]
     fn a_part_is_refused_at_its_limit() {
-        let text = |length| Segment::Text("x".repeat(length));
+        let text = |length| Passage::of("x".repeat(length));
         for part in [Part::Url, Part::Header("x"), Part::Body] {
-            assert!(write("", part, text(part.limit())).is_ok());
-            assert!(write("", part, text(part.limit() + 1)).is_err());
+            assert!(write_all("", part, &text(part.limit())).is_ok());
+            assert!(write_all("", part, &text(part.limit() + 1)).is_err());
+            let full = Passage { insertions: insertions(&[1]), ..text(part.limit()) };
+            assert!(write_all("x", part, &full).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_inserted_stands_in_its_place_in_the_given_order() {
+        let written = |text: &str, places: &[u32]| {
+            write_all("-", Part::Body, &Passage { insertions: insertions(places), ..Passage::of(text) })
+        };
+        assert_eq!(written("aäb", &[0, 1, 3, 3, 4]).unwrap(), "-a-ä--b-");
+        for places in [&[2][..], &[5], &[3, 1], &[u32::MAX]] {
+            let refusal = written("aäb", places).unwrap_err();
+            assert!(
+                matches!(&refusal, Refusal::Invalid(text) if text.contains("no character begins")),
+                "{refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn lines_of_a_head_have_what_is_inserted_into_their_values() {
+        let lines = |text: &str, places: &[u32]| {
+            let head = Passage { insertions: insertions(places), ..Passage::of(text) };
+            let (mut excerpt, mut lines) = (Excerpt::of(&head), Vec::new());
+            while let Some(line) = excerpt.take_line() {
+                let (name, value) = line?;
+                lines.push((name.to_owned(), value.text.to_owned(), value.insertions.len()));
+            }
+            Ok::<_, Refusal>(lines)
+        };
+        let line = |name: &str, value: &str, count| (name.to_owned(), value.to_owned(), count);
+        assert_eq!(lines("a: b\nc: \n", &[3, 4, 8]).unwrap(), [line("a", "b", 2), line("c", "", 1)]);
+        assert_eq!(lines("a: b: c\n", &[]).unwrap(), [line("a", "b: c", 0)]);
+        assert_eq!(lines("", &[]).unwrap(), []);
+        for (text, places, problem) in [
+            ("a: b", &[][..], "does not end with a line feed"),
+            ("\n", &[], "no colon"),
+            ("a:b\n", &[], "no colon"),
+            ("", &[0], "outside the value"),
+            ("a: b\n", &[2], "outside the value"),
+            ("a: b\n", &[5], "outside the value"),
+            ("a: b\nc: d\n", &[5], "outside the value"),
+        ] {
+            let refusal = lines(text, places).unwrap_err();
+            assert!(
+                matches!(&refusal, Refusal::Invalid(said) if said.contains(problem)),
+                "{text:?}: {refusal}"
+            );
         }
     }
 }

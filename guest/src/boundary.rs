@@ -174,14 +174,14 @@ impl GuestDispatcher for Config {
             return wit::Judged { judgements: tried.into_iter().map(judgement).collect(), endpoint };
         };
         let mut endpoint = endpoint_in(endpoint);
-        let judge = |wit::Tried { attempt, outcome, entropy }| {
+        let mut judgements = Vec::with_capacity(tried.len());
+        for wit::Tried { attempt, outcome, entropy } in tried {
             let (attempt, outcome) = (attempt_in(attempt), outcome_in(outcome));
             let understood = target.understand(&outcome, now);
             let judgement = judge::judge(&target.policy, &attempt, &understood, endpoint, now, entropy);
             endpoint = judgement.endpoint;
-            judgement_out(judgement)
-        };
-        let judgements = tried.into_iter().map(judge).collect();
+            judgements.push(judgement_out(judgement));
+        }
         wit::Judged { judgements, endpoint: endpoint_out(endpoint) }
     }
 }

@@ -39,6 +39,7 @@ pub mod limit;
 mod mail;
 pub mod markup;
 pub mod notification;
+pub(crate) mod octets;
 pub mod outcome;
 pub mod pace;
 mod payload;

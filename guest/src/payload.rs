@@ -177,7 +177,7 @@ mod tests {
         let request = form.with("e", "").into(Request::post(vec![]));
         let key = Segment::Secret { name: "s".into(), escape: Escape::Percent };
         assert_eq!(request.body, ["a+b=c%26d%3D%C3%A9&key=".into(), key, "&e=".into()]);
-        assert_eq!(request.headers[0].0, "content-type");
+        assert_eq!(request.head.headers()[0].0, "content-type");
     }
 
     proptest::proptest! {

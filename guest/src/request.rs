@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::octets;
+
 /// Text, or the name of text that only the host knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Atom {
@@ -103,6 +105,84 @@ impl Method {
     }
 }
 
+/// The headers of a request: each a line `name: value` that ends with a line feed, as the contract has them.
+///
+/// Guarantees: one line for each header that was added. A header with a line break in it would be two; a head to which
+/// one was added is not whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    text: String,
+    insertions: Vec<(usize, Segment)>,
+    is_broken: bool,
+}
+
+impl Head {
+    /// Adds a header.
+    pub fn add(&mut self, name: &str, value: impl IntoIterator<Item = Segment>) {
+        let from = self.text.len();
+        self.text.extend([name, ": "]);
+        for segment in value {
+            match segment {
+                Segment::Text(text) => self.text.push_str(&text),
+                hidden => self.insertions.push((self.text.len(), hidden)),
+            }
+        }
+        let line = self.text.as_bytes().get(from..).unwrap_or_default();
+        self.is_broken |= octets::any(line, b' ', is_broken);
+        self.text.push('\n');
+    }
+
+    /// The same head, with room for so many bytes more.
+    #[must_use]
+    pub fn with_room(&self, bytes: usize) -> Self {
+        let mut text = String::with_capacity(self.text.len() + bytes);
+        text.push_str(&self.text);
+        Self { text, insertions: self.insertions.clone(), is_broken: self.is_broken }
+    }
+
+    /// The text, and what is inserted at its bytes, in order.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not whole: no provider of this crate writes a line break, but what it was given may have one.
+    pub fn whole(self) -> Result<(String, Vec<(usize, Segment)>), String> {
+        if self.is_broken {
+            let problem = "a header of the request has a line break or another control character in it; take it out \
+                 of what it is made of";
+            return Err(problem.to_owned());
+        }
+        Ok((self.text, self.insertions))
+    }
+
+    /// The headers one by one.
+    #[cfg(test)]
+    pub fn headers(&self) -> Vec<(String, Vec<Segment>)> {
+        let (mut headers, mut from) = (Vec::new(), 0);
+        let mut insertions = self.insertions.iter().peekable();
+        for line in self.text.lines() {
+            let end = from + line.len();
+            let (name, _) = line.split_once(": ").unwrap();
+            let (mut at, mut value) = (from + name.len() + 2, Vec::new());
+            let text = |from: usize, to: usize| (from < to).then(|| Segment::from(&self.text[from..to]));
+            while let Some((place, hidden)) = insertions.next_if(|(place, _)| *place <= end) {
+                value.extend(text(at, *place));
+                value.push(hidden.clone());
+                at = *place;
+            }
+            value.extend(text(at, end));
+            headers.push((name.to_owned(), value));
+            from = end + 1;
+        }
+        headers
+    }
+}
+
+/// Whether a control character other than a tab is among eight bytes.
+fn is_broken(word: u64) -> bool {
+    octets::has_below(word, b' ')
+        && word.to_le_bytes().into_iter().any(|byte| byte.is_ascii_control() && byte != b'\t')
+}
+
 /// One HTTP request. The host adds Host, Content-Length and User-Agent, and the target's timeout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -113,7 +193,7 @@ pub struct Request {
     /// What the host appends to the URL's query, name and value not yet encoded.
     pub query: Vec<(String, String)>,
     /// The headers.
-    pub headers: Vec<(String, Vec<Segment>)>,
+    pub head: Head,
     /// The body; nothing where empty.
     pub body: Vec<Segment>,
 }
@@ -134,7 +214,7 @@ impl Request {
     /// A request without query, headers and body.
     #[must_use]
     pub fn new(method: Method, url: Vec<Segment>) -> Self {
-        Self { method, url, query: Vec::new(), headers: Vec::new(), body: Vec::new() }
+        Self { method, url, query: Vec::new(), head: Head::default(), body: Vec::new() }
     }
 
     /// A POST without query, headers and body.
@@ -152,7 +232,7 @@ impl Request {
     /// The request with one more header.
     #[must_use]
     pub fn header(mut self, name: &str, value: Vec<Segment>) -> Self {
-        self.headers.push((name.to_owned(), value));
+        self.head.add(name, value);
         self
     }
 

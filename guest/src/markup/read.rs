@@ -4,6 +4,7 @@ use super::commonmark::{CodeBlockKind, Event as Parsed, Options, Parser, Tag as 
 use super::dialect::{self, Characters};
 use super::{Event, Tag};
 use crate::notification::Field;
+use crate::octets;
 
 /// What is nested deeper is flat. No person writes it, and every level costs every line of a quote.
 const DEEPEST: usize = 16;
@@ -93,7 +94,11 @@ pub(super) fn is_bare_line(text: &str) -> bool {
     };
     text.starts_with(char::is_alphabetic)
         && !text.ends_with(char::is_whitespace)
-        && text.bytes().all(|byte| BARE.get(usize::from(byte)) == Some(&true))
+        && !octets::any(text.as_bytes(), b' ', |word| {
+            // All of them: to stop at the first one takes longer.
+            let is_bare = |byte: u8| BARE.get(usize::from(byte)) == Some(&true);
+            !word.to_le_bytes().into_iter().fold(true, |bare, byte| bare & is_bare(byte))
+        })
         && (text.is_ascii() || !text.contains(char::is_control))
 }
 

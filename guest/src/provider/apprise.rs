@@ -180,7 +180,7 @@ mod tests {
         let request = request(&open::<Apprise>(with(&json!({ "tag": "ops, web" }))), &down);
         let key = Segment::Secret { name: "a/key".into(), escape: Escape::Percent };
         assert_eq!(request.url, ["https://a.example/sub/notify/".into(), key]);
-        assert_eq!((header(&request, "authorization"), request.headers.len()), (None, 2));
+        assert_eq!((header(&request, "authorization"), request.head.headers().len()), (None, 2));
         assert_eq!(
             body(&request),
             r#"{"title":"a *b*","body":"* x_y\\_\n\n<https://x.example/>","type":"failure","format":"markdown","tag":"ops, web"}"#

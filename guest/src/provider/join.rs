@@ -255,7 +255,7 @@ mod tests {
             request.url,
             ["https://joinjoaomgcd.appspot.com/_ah/api/messaging/v1/sendPush?apikey=".into(), key]
         );
-        assert_eq!((request.method.name(), request.body.len(), request.headers.len()), ("POST", 0, 0));
+        assert_eq!((request.method.name(), request.body.len(), request.head.headers().len()), ("POST", 0, 0));
         assert_eq!(
             query(&request),
             [

@@ -283,7 +283,7 @@ mod tests {
         assert!(randoms.len() == 2 && randoms[0] != randoms[1], "{randoms:?}");
         let later = Occasion { now: 1, ..OCCASION };
         let again = Provider::format(&open::<NextcloudTalk>(with(&bot())), &long, &later).unwrap();
-        assert_ne!(again[0].headers, sent[0].headers);
+        assert_ne!(again[0].head, sent[0].head);
         for (length, count) in [(32_000, 1), (32_001, 2)] {
             let exact = notification(Level::Info, "", Body::Text("😀".repeat(length)));
             assert_eq!(requests(&open::<NextcloudTalk>(with(&user())), &exact).len(), count);

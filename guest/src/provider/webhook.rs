@@ -13,7 +13,7 @@ use crate::limit::Overflow;
 use crate::notification::{Format, Notification};
 use crate::outcome::{Class, Reply};
 use crate::provider::{Occasion, Provider, discord};
-use crate::request::{Method, Request, Segment};
+use crate::request::{Head, Method, Request};
 use crate::service_url::{ServiceUrl, UrlProblem, Urls};
 use crate::settings::declare::{Named, choices, settings};
 use crate::settings::{Secret, SecretUrl};
@@ -117,7 +117,10 @@ choices! {
 pub struct Webhook {
     method: Method,
     url: SecretUrl,
-    headers: Vec<(String, Vec<Segment>)>,
+    /// The headers that are the same for every notification.
+    head: Head,
+    /// Whether they have one with the notification's id.
+    has_key: bool,
     signer: Option<Signer>,
     format: Format,
     content: Content,
@@ -212,7 +215,10 @@ impl Provider for Webhook {
         if let Some(media_type) = media_type.filter(|_| !is_typed) {
             headers.push(("content-type".to_owned(), vec![media_type.into()]));
         }
-        Some(Self { method, url: settings.url, headers, signer, format: settings.format, content })
+        let has_key = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY));
+        let mut head = Head::default();
+        headers.into_iter().for_each(|(name, value)| head.add(&name, value));
+        Some(Self { method, url: settings.url, head, has_key, signer, format: settings.format, content })
     }
 
     fn from_url(url: &mut ServiceUrl) -> Result<Vec<Map<String, Value>>, UrlProblem> {
@@ -221,15 +227,16 @@ impl Provider for Webhook {
 
     fn format(&self, notification: &Notification, occasion: &Occasion) -> Result<Vec<Request>, String> {
         let mut request = Request::new(self.method, self.url.segments());
-        request.headers.reserve_exact(self.headers.len() + 1);
-        request.headers.extend(self.headers.iter().cloned());
+        request.head = self.head.with_room(IDEMPOTENCY_KEY.len() + notification.id.len() + 3);
         // The same for every attempt, so that a receiver can tell a repetition (the name is that of the IETF
         // draft httpapi-idempotency-key-header, and Stripe's).
-        if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(IDEMPOTENCY_KEY)) {
-            request.headers.push((IDEMPOTENCY_KEY.to_owned(), vec![notification.id.as_str().into()]));
+        if !self.has_key {
+            request.head.add(IDEMPOTENCY_KEY, [notification.id.as_str().into()]);
         }
         if let Some(signer) = &self.signer {
-            request.headers.extend(signer.headers(&notification.id, occasion));
+            for (name, value) in signer.headers(&notification.id, occasion) {
+                request.head.add(name, value);
+            }
         }
         match &self.content {
             Content::Discord => {

@@ -28,7 +28,7 @@ fn a_notification_is_one_message_to_the_root() {
     assert_eq!((request.method.name(), request.url), ("POST", vec!["https://ntfy.example/".into()]));
     let header = |name: &str, value: &str| (name.to_owned(), vec![value.into()]);
     let json = header("content-type", "application/json");
-    assert_eq!(request.headers, [header("x-sequence-id", &renewed.id), json]);
+    assert_eq!(request.head.headers(), [header("x-sequence-id", &renewed.id), json]);
     assert_eq!(
         request.body,
         [Segment::from(

@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(header(&request, "x-api-key").map(<[_]>::to_vec), value("w/headers/X-Api-Key"));
         assert_eq!(header(&request, "content-type").map(<[_]>::to_vec), value("w/type"));
         assert_eq!(header(&request, "authorization").unwrap()[0], Segment::from("Basic "));
-        assert_eq!(request.headers.len(), 4, "the id is beside them");
+        assert_eq!(request.head.headers().len(), 4, "the id is beside them");
         let plain = problems::<Webhook>(with(&json!({ "headers": { "X-Api-Key": "canary" } })));
         assert!(plain.len() == 1 && !plain[0].contains("canary"), "{plain:?}");
     }

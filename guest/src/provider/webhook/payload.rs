@@ -12,6 +12,7 @@ use super::xml;
 use crate::color::Color;
 use crate::diagnostic::nearest;
 use crate::notification::{Body, Format, Level, Notification};
+use crate::octets;
 use crate::template::Template;
 
 /// What the payload is, before its placeholders are filled.
@@ -239,26 +240,13 @@ fn hint(unknown: &[&str]) -> String {
 
 /// Adds a text as what is between the quotes of a JSON string.
 fn push_inside(text: &str, out: &mut String) {
-    let (words, rest) = text.as_bytes().as_chunks();
-    let mut last = [b' '; 8];
-    last.iter_mut().zip(rest).for_each(|(byte, of_rest)| *byte = *of_rest);
-    if words.iter().chain([&last]).all(|word| is_verbatim(*word)) {
+    let is_escaped =
+        |word| octets::has_below(word, b' ') || octets::has(word, b'"') || octets::has(word, b'\\');
+    if !octets::any(text.as_bytes(), b' ', is_escaped) {
         return out.push_str(text);
     }
     let json = serde_json::to_string(text).unwrap_or_default();
     out.push_str(json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default());
-}
-
-/// Whether eight bytes stand in a JSON string as they are: no control character, quote or backslash is among them. All
-/// at once, as each step of a loop costs a component the look at the time that it has left.
-fn is_verbatim(word: [u8; 8]) -> bool {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = EACH << 7;
-    let word = u64::from_le_bytes(word);
-    // The high bit of a byte that is below `than`, or of one above the first such.
-    let below = |word: u64, than: u8| word.wrapping_sub(EACH * u64::from(than)) & !word & HIGH;
-    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
-    below(word, b' ') | is(b'"') | is(b'\\') == 0
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Signer {
         &self,
         id: &str,
         occasion: &Occasion,
-    ) -> impl Iterator<Item = (String, Vec<Segment>)> {
+    ) -> impl Iterator<Item = (&'static str, Vec<Segment>)> {
         let id = id.replace('%', "%25").replace('.', "%2E");
         let seconds = occasion.now / 1_000;
         let message = || vec![Atom::Text(format!("{id}.{seconds}.")), Atom::RequestBody];
@@ -78,7 +78,7 @@ impl Signer {
             signatures.extend([format!("{space}{version}").into(), signature]);
         }
         let values = [vec![id.into()], vec![seconds.to_string().into()], signatures];
-        HEADERS.into_iter().map(ToOwned::to_owned).zip(values)
+        HEADERS.into_iter().zip(values)
     }
 }
 

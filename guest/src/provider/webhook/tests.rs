@@ -9,6 +9,7 @@ use crate::notification::Level;
 use crate::notification::tests::{fields, items, notification};
 use crate::provider::tests::{OCCASION, body, header, notifications, open, problems, request};
 use crate::request::Escape;
+use crate::request::Segment;
 use crate::template::Template;
 
 fn with(more: &Value) -> Value {

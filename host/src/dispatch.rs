@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use foldhash::HashMap;
 use tokio::sync::{broadcast, mpsc, oneshot};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::alert::Alerts;
 use crate::clock::{Clock, Sleep, Timeline, UnixMs};
@@ -33,6 +33,7 @@ mod accept;
 mod attempt;
 mod ending;
 mod endpoints;
+mod flights;
 mod item;
 mod judge;
 mod lanes;
@@ -47,6 +48,7 @@ use accept::Accepting;
 use attempt::Attempted;
 pub(crate) use attempt::Setup;
 use ending::Ending;
+use flights::{Flights, Landing};
 use item::{Flight, Item};
 use judge::Landed;
 use lanes::Lanes;
@@ -105,7 +107,7 @@ pub(crate) enum Question {
 enum Wake {
     New(Handed),
     Due,
-    Returned(Result<(Id, Attempted), JoinError>),
+    Returned(Landing<Attempted>),
     Written(Vec<Written<Ticket>>),
     Read(Reading),
     Asked(Question),
@@ -166,8 +168,7 @@ pub(crate) struct Dispatch {
     schedule: Schedule<Item>,
     /// How much of what waits is held in memory, in bytes.
     held: usize,
-    attempts: JoinSet<Attempted>,
-    flying: HashMap<Id, Flight>,
+    flights: Flights<Flight, Attempted>,
     /// What came of attempts in this round.
     landed: Vec<(Landed, Tried)>,
     /// How many notifications are on their way into the store, and their bytes.
@@ -223,8 +224,7 @@ impl Dispatch {
             lanes,
             schedule,
             held: 0,
-            attempts: JoinSet::new(),
-            flying: HashMap::default(),
+            flights: Flights::new(),
             landed: Vec::new(),
             accepting: (0, 0),
             unwritten: VecDeque::new(),
@@ -294,7 +294,7 @@ impl Dispatch {
                 grace_over.await;
             }
         };
-        let (is_flying, is_reading) = (!self.attempts.is_empty(), !self.readings.is_empty());
+        let (is_flying, is_reading) = (!self.flights.is_empty(), !self.readings.is_empty());
         let (is_writing, has_room) = (self.journal.under_way() > 0, self.has_room());
         let alarm = &mut self.alarm;
         let due = async {
@@ -307,7 +307,7 @@ impl Dispatch {
             biased;
             () = grace_over, if is_ending => Wake::GraceOver,
             written = self.journal.done(), if is_writing => written.map_or(Wake::StoreLost, Wake::Written),
-            Some(returned) = self.attempts.join_next_with_id(), if is_flying => Wake::Returned(returned),
+            landing = self.flights.landing(), if is_flying => Wake::Returned(landing),
             Some(Ok(reading)) = self.readings.join_next(), if is_reading => Wake::Read(reading),
             () = due, if has_due => Wake::Due,
             question = inbox.asked.recv() => question.map_or(Wake::Abandoned, Wake::Asked),
@@ -321,7 +321,7 @@ impl Dispatch {
             Wake::New(new) => self.take_in(new),
             // Once it has rung it is of no more use.
             Wake::Due => self.alarm = None,
-            Wake::Returned(returned) => self.returned(returned),
+            Wake::Returned(landing) => self.returned(landing),
             Wake::Written(written) => written.into_iter().for_each(|written| self.written(written)),
             Wake::Read(reading) => self.read(reading),
             Wake::Asked(Question::Shutdown(grace, reply)) => {
@@ -349,8 +349,8 @@ impl Dispatch {
             self.take(Wake::Written(written), inbox);
         }
         for _ in 0..ROUND {
-            let Some(returned) = self.attempts.try_join_next_with_id() else { break };
-            self.take(Wake::Returned(returned), inbox);
+            let Some(landing) = self.flights.try_landing() else { break };
+            self.take(Wake::Returned(landing), inbox);
         }
         self.judge_landed();
         while let Some(Ok(reading)) = self.readings.try_join_next() {

@@ -40,7 +40,7 @@ pub(super) enum Attempted {
     /// The guest described what is no request.
     Broken(String),
     /// The attempt itself broke off, which is a defect of the host's.
-    Lost(String),
+    Lost,
     /// What is to be delivered cannot be read now.
     Unread(StoreError),
     /// What is to be delivered is no longer there: somebody took it out of the file.
@@ -52,10 +52,10 @@ pub(crate) struct Setup {
     pub(crate) dispatcher: Dispatcher,
     pub(crate) egress: Arc<dyn Egress>,
     pub(crate) secrets: Secrets,
-    /// How the requests of a target leave, by its name.
-    pub(crate) routes: HashMap<String, Route>,
     /// In the order of the configuration.
     pub(crate) targets: Vec<Target>,
+    /// How the requests of each target leave; none of one that the guest invents.
+    routes: Vec<Option<Route>>,
     /// Which targets are told when deliveries to another one die.
     pub(crate) alerts_to: Vec<String>,
     /// What changes with a target's settings, by its name.
@@ -82,9 +82,10 @@ impl Setup {
     ///
     /// Where the guest breaks off, or refuses now what it accepted.
     pub(crate) fn of(brain: &Brain, config: Config, egress: Arc<dyn Egress>) -> Result<Self, Fault> {
-        let Config { guest_config, secrets, routes, alerts_to, fingerprints, .. } = config;
+        let Config { guest_config, secrets, mut routes, alerts_to, fingerprints, .. } = config;
         let dispatcher = brain.dispatcher(&guest_config)?;
         let targets = dispatcher.targets()?;
+        let routes = targets.iter().map(|target| routes.remove(&target.name)).collect();
         Ok(Self { dispatcher, egress, secrets, routes, targets, alerts_to, fingerprints })
     }
 
@@ -104,8 +105,8 @@ impl Setup {
         };
         let timeout =
             Duration::from_millis(request.timeout).clamp(Duration::from_millis(1), LONGEST_EXCHANGE);
-        // Only a component can make up a target that the configuration does not have.
-        let Some(route) = self.routes.get(&**target) else {
+        let place = usize::try_from(*number).unwrap_or(usize::MAX);
+        let Some(route) = self.routes.get(place).and_then(Option::as_ref) else {
             return Attempted::Broken("it described a request of a target that there is not".to_owned());
         };
         let Assembled { request, derived } = match assemble(request, target, &self.secrets, route) {

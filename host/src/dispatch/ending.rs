@@ -18,20 +18,20 @@ impl Dispatch {
     /// Breaks off what is under way, has everything written that can be, and closes the store.
     pub(super) async fn end(mut self) {
         // What has come back by now need not be sent again.
-        while let Some(returned) = self.attempts.try_join_next_with_id() {
-            self.returned(returned);
+        while let Some(landing) = self.flights.try_landing() {
+            self.returned(landing);
         }
         self.judge_landed();
-        self.attempts.shutdown().await;
+        self.flights.break_off().await;
         for (ticket, operation) in std::mem::take(&mut self.unwritten) {
             self.submit(ticket, operation);
         }
-        let probing: Vec<_> = self.flying.values().map(|flight| (flight.item.lane, flight.began)).collect();
+        let probing: Vec<_> = self.flights.iter().map(|flight| (flight.item.lane, flight.began)).collect();
         for (lane, began) in probing {
             self.unjudged(lane, began);
         }
         self.save_endpoints_until(UnixMs::MAX, self.timeline.now());
-        let in_flight = self.flying.len();
+        let in_flight = self.flights.iter().len();
         let waiting = if self.recovery.is_over() {
             self.schedule.waiting()
         } else {
@@ -39,7 +39,7 @@ impl Dispatch {
             let open = self.reads.run(|reader| reader.count(&Query::open())).await.unwrap_or_default();
             usize::try_from(open).unwrap_or(usize::MAX).saturating_sub(in_flight)
         };
-        let left = self.schedule.iter().chain(self.flying.values().map(|flight| &flight.item));
+        let left = self.schedule.iter().chain(self.flights.iter().map(|flight| &flight.item));
         for item in left {
             tracing::debug!(id = %item.id, target = %self.lanes.name(item.lane), "left undelivered");
         }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::task::{Id, JoinError};
-
 use super::attempt::Attempted;
+use super::flights::Landing;
 use super::item::{Flight, Item, Last};
 use super::judge::Landed;
 use super::{
@@ -45,12 +44,9 @@ enum Then {
 
 impl Dispatch {
     /// An attempt has ended. What came of it is judged by [`Dispatch::judge_landed`].
-    pub(super) fn returned(&mut self, returned: Result<(Id, Attempted), JoinError>) {
-        let (id, attempted) = match returned {
-            Ok((id, attempted)) => (id, attempted),
-            Err(error) => (error.id(), Attempted::Lost(error.to_string())),
-        };
-        let Some(flight) = self.flying.remove(&id) else { return };
+    pub(super) fn returned(&mut self, landing: Landing<Attempted>) {
+        let Some((flight, attempted)) = self.flights.take(landing) else { return };
+        let attempted = attempted.unwrap_or(Attempted::Lost);
         let Flight { item, is_counted, began, life, setup, number } = flight;
         let is_settling = !matches!(attempted, Attempted::Unread(_) | Attempted::Missing);
         self.schedule.finish(item.lane, is_counted, is_settling);
@@ -70,7 +66,9 @@ impl Dispatch {
             }
             Attempted::Trapped(fault) => self.fail(item, true, now, GUEST_TRAP, &fault.to_string()),
             Attempted::Broken(what) => self.fail(item, true, now, GUEST_INVALID, &what),
-            Attempted::Lost(what) => self.fail(item, true, now, "attempt-lost", &what),
+            Attempted::Lost => {
+                self.fail(item, true, now, "attempt-lost", "it panicked; standard error has more");
+            }
             Attempted::Unread(error) => {
                 tracing::error!(id = %item.id, %error, "the notification cannot be read; trying again");
                 self.wait_until(now.saturating_add(AFTER_A_FAILURE_MS), item);

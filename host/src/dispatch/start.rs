@@ -114,9 +114,8 @@ impl Dispatch {
                 Err(error) => Attempted::Unread(error),
             }
         };
-        let handle = self.attempts.spawn(run);
         let setup = Arc::clone(&self.setup);
-        self.flying.insert(handle.id(), Flight { item, is_counted, began: now, life, setup, number });
+        self.flights.begin(Flight { item, is_counted, began: now, life, setup, number }, run);
     }
 
     /// Puts an item where it waits, with what it says as far as there is room.

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench peers`. Apprise is taken from PyPI into an environment below `target/`, as the tests take it;
 //! Python 3.11 or newer must be there. It sends by its JSON plugin, one after the other, as its API does. Nuncio hands
-//! in from 64 tasks, each of which waits until its notification is accepted. Both send to one receiver in a process
+//! in from 256 tasks, each of which waits until its notification is accepted. Both send to one receiver in a process
 //! of its own; each round checks that each notification arrived once.
 #![expect(clippy::unwrap_used, reason = "a benchmark that meets what it does not expect stops")]
 
@@ -22,7 +22,7 @@ mod measure;
 const OF_NUNCIO: u64 = 20_000;
 const OF_APPRISE: u64 = 500;
 
-const IN_FLIGHT: usize = 64;
+const IN_FLIGHT: usize = 256;
 
 /// Sends as many as it is told, as often as it is told.
 const SENDS: &str = r##"

@@ -29,7 +29,7 @@ pub use lock::{InUse, Owner};
 pub use read::SqliteReader;
 
 use lock::Lock;
-use write::Tally;
+use write::{Group, Tally};
 
 /// Keeps records in one SQLite file.
 pub struct SqliteStore {
@@ -155,9 +155,11 @@ impl Store for SqliteStore {
         let mut commit = || {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut done = Vec::with_capacity(operations.len());
+            let mut group = Group::of(&transaction);
             for operation in operations {
-                done.push(write::apply(&transaction, operation, &mut tally, &mut limits)?);
+                done.push(write::apply(&mut group, operation, &mut tally, &mut limits)?);
             }
+            drop(group);
             tally.write_over(&self.tally, &transaction)?;
             transaction.commit()?;
             Ok(done)

@@ -64,10 +64,13 @@ struct Finders<'a> {
 }
 
 impl Finders<'_> {
+    fn all(&self) -> impl Iterator<Item = &Finder> {
+        self.of_request.as_deref().into_iter().chain(self.of_target)
+    }
+
     /// The text with all of it blotted out; `None` where there is nothing of it.
     fn blotted(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let finders = self.of_request.as_deref().into_iter().chain(self.of_target);
-        let found: Vec<_> = finders.flat_map(|finder| finder.find(text)).collect();
+        let found: Vec<_> = self.all().flat_map(|finder| finder.find(text)).collect();
         (!found.is_empty()).then(|| blot(text, found))
     }
 }
@@ -118,10 +121,10 @@ impl Secrets {
         if let Some(body) = finders.blotted(&reply.body) {
             reply.body = body;
         }
-        // Whole lines: what is sent back can stand in a header's name as well.
-        let blotted = |line: &str| finders.blotted(line.as_bytes());
-        if reply.head.split('\n').any(|line| blotted(line).is_some()) {
-            let blotted = |line| match blotted(line) {
+        // Most heads have nothing of it.
+        if finders.all().any(|finder| finder.may_find(reply.head.as_bytes())) {
+            // Whole lines: what is sent back can stand in a header's name as well.
+            let blotted = |line: &str| match finders.blotted(line.as_bytes()) {
                 Some(blotted) => String::from_utf8_lossy(&blotted).into_owned(),
                 None => line.to_owned(),
             };

@@ -49,6 +49,20 @@ impl Attempt {
     }
 }
 
+/// The contract knows no CONNECT, which would make a tunnel of the connection.
+impl From<Method> for http::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Get => Self::GET,
+            Method::Head => Self::HEAD,
+            Method::Post => Self::POST,
+            Method::Put => Self::PUT,
+            Method::Patch => Self::PATCH,
+            Method::Delete => Self::DELETE,
+        }
+    }
+}
+
 impl Passage {
     /// A text into which nothing is inserted.
     pub fn of(text: impl Into<String>) -> Self {

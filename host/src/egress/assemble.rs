@@ -19,7 +19,7 @@ use http::{Method, Uri};
 use super::location::locate;
 use super::passage::{Excerpt, Part, Scribe, Written};
 use super::route::Route;
-use crate::contract::{self, Request};
+use crate::contract::Request;
 use crate::secrets::{Derived, MASK, Secrets};
 
 /// How many headers the guest may set.
@@ -133,7 +133,7 @@ pub fn assemble(
 
     let derived = draft.derived()?;
     let mut assembled = http::Request::new(Bytes::from(draft.body.text));
-    *assembled.method_mut() = method(request);
+    *assembled.method_mut() = request.method.into();
     *assembled.uri_mut() = uri;
     for (name, value) in draft.headers {
         let Ok(mut content) = HeaderValue::try_from(value.text) else {
@@ -165,7 +165,7 @@ pub fn masked(
     let url = locate(&draft.url.text, &request.query).map_or_else(|_| MASK.to_owned(), String::from);
     let headers = draft.headers.into_iter().map(|(name, value)| (name.as_str().to_owned(), value.text));
     Ok(MaskedRequest {
-        method: method(request).as_str().to_owned(),
+        method: Method::from(request.method).as_str().to_owned(),
         url,
         headers: headers.collect(),
         body: draft.body.text,
@@ -219,18 +219,6 @@ impl Draft {
             ));
         }
         Ok(Derived::new(&computed, &headers))
-    }
-}
-
-/// The contract knows no CONNECT, which would make a tunnel of the connection.
-fn method(request: &Request) -> Method {
-    match request.method {
-        contract::Method::Get => Method::GET,
-        contract::Method::Head => Method::HEAD,
-        contract::Method::Post => Method::POST,
-        contract::Method::Put => Method::PUT,
-        contract::Method::Patch => Method::PATCH,
-        contract::Method::Delete => Method::DELETE,
     }
 }
 
@@ -296,19 +284,20 @@ mod tests {
         Piece::Hidden(Hidden::Secret(Secret { name: name.into(), escape: Escape::Verbatim }))
     }
 
-    fn header(name: &str, value: Vec<Piece>) -> Vec<Piece> {
-        [vec![text(name), text(": ")], value, vec![text("\n")]].concat()
+    fn head(headers: impl IntoIterator<Item = (&'static str, Vec<Piece>)>) -> Passage {
+        let line = |(name, value)| [vec![text(name), text(": ")], value, vec![text("\n")]].concat();
+        passage(headers.into_iter().flat_map(line))
     }
 
     fn post(url: &str) -> Request {
-        let (method, url, body) = (contract::Method::Post, Passage::of(url), Passage::of("hi"));
+        let (method, url, body) = (crate::contract::Method::Post, Passage::of(url), Passage::of("hi"));
         Request { method, url, query: vec![], head: Passage::of(""), body, timeout: 10_000 }
     }
 
     /// A request to a URL with the token in its header.
     fn authorized(url: &str) -> Request {
         let value = vec![text("Bearer "), secret("phone/token")];
-        Request { head: passage(header("Authorization", value)), ..post(url) }
+        Request { head: head([("Authorization", value)]), ..post(url) }
     }
 
     fn sent(request: &Request) -> Result<http::Request<Bytes>, Refusal> {
@@ -443,15 +432,12 @@ mod tests {
         };
         let request = Request {
             url: passage([text("https://ntfy.sh/"), base64("a?"), text("/"), hmac(true)]),
-            head: passage(
-                [
-                    header("x-a", vec![text("x "), base64("b")]),
-                    header("x-b", vec![hmac(false), text(" "), signed]),
-                    header("x-c", vec![Piece::Hidden(Hidden::HmacSha256(over_secret))]),
-                    header("x-d", vec![text("plain")]),
-                ]
-                .concat(),
-            ),
+            head: head([
+                ("x-a", vec![text("x "), base64("b")]),
+                ("x-b", vec![hmac(false), text(" "), signed]),
+                ("x-c", vec![Piece::Hidden(Hidden::HmacSha256(over_secret))]),
+                ("x-d", vec![text("plain")]),
+            ]),
             body: passage([text("<"), base64("c"), text(">"), hmac(true), text(" end")]),
             ..post("")
         };
@@ -491,17 +477,11 @@ mod tests {
         let request = Request {
             url: passage([text("https://ntfy.sh/"), secret("phone/token"), text("/x")]),
             query: vec![Parameter { name: "a".into(), value: "b c".into() }],
-            head: passage(
-                [
-                    header(
-                        "Authorization",
-                        vec![text("Basic "), Piece::Hidden(Hidden::Base64(vec![token()]))],
-                    ),
-                    header("X-Signature", vec![text("v1,"), Piece::Hidden(Hidden::HmacSha256(signed))]),
-                    header("X-Checksum", vec![Piece::Hidden(Hidden::HmacSha256(checksum))]),
-                ]
-                .concat(),
-            ),
+            head: head([
+                ("Authorization", vec![text("Basic "), Piece::Hidden(Hidden::Base64(vec![token()]))]),
+                ("X-Signature", vec![text("v1,"), Piece::Hidden(Hidden::HmacSha256(signed))]),
+                ("X-Checksum", vec![Piece::Hidden(Hidden::HmacSha256(checksum))]),
+            ]),
             body: passage([text("{\"token\":\""), secret("phone/token"), text("\"}")]),
             ..post("")
         };

@@ -328,8 +328,8 @@ fn named(url: &str) -> Route {
 
 fn assembled(url: &str, route: &Route) -> Result<http::Request<Bytes>, Refusal> {
     let (head, body) = (Passage::of(""), Passage::of(""));
-    let request =
-        Request { method: Method::Post, url: Passage::of(url), query: vec![], head, body, timeout: 10_000 };
+    let (method, url, query) = (Method::Post, Passage::of(url), vec![]);
+    let request = Request { method, url, query, head, headers: 0, body, timeout: 10_000 };
     Ok(assemble(&request, "phone", &Secrets::default(), route)?.request)
 }
 

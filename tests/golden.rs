@@ -261,12 +261,13 @@ fn routed(Routed { targets, unknown }: Routed) -> Value {
     }) })
 }
 
-fn request(Request { method, url, query, head, body, timeout }: Request) -> Value {
+fn request(Request { method, url, query, head, headers, body, timeout }: Request) -> Value {
     json!({
         "method": name(&method),
         "url": passage(url),
         "query": each(query, |Parameter { name, value }| json!({ "name": name, "value": value })),
         "head": passage(head),
+        "headers": headers,
         "body": passage(body),
         "timeout": timeout.to_string(),
     })

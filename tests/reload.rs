@@ -71,3 +71,25 @@ async fn what_waits_for_a_target_that_is_gone_waits_for_it_to_come_back() {
     stage.nuncio.idle().await;
     assert_eq!(stage.end(&id).await, (State::Delivered, 2));
 }
+
+#[tokio::test]
+async fn targets_in_another_order_get_what_is_theirs() {
+    let [phone, desk, new] =
+        [Receiver::start([hang(), reply(200)]), Receiver::start([reply(200)]), Receiver::start([reply(200)])];
+    let (one, other) = (ntfy("phone", &phone, ", concurrency: 1"), ntfy("desk", &desk, ""));
+    let stage = Stage::start(&format!("targets:\n{one}{other}"));
+    let under_way = stage.hand_in(titled("under way").to("phone")).await.id;
+    let waiting = stage.hand_in(titled("waiting").to("phone")).await.id;
+    phone.next().await;
+    let reordered = format!("targets:\n{}{other}{one}", ntfy("new", &new, ""));
+    stage.nuncio.reload(config(&reordered)).await.unwrap();
+    let last = stage.hand_in(titled("last")).await;
+    assert_eq!(last.targets, ["new".into(), "desk".into(), "phone".into()]);
+    stage.drive_past(Duration::from_secs(10)).await;
+    assert_eq!(stage.end(&under_way).await, (State::Delivered, 2));
+    assert_eq!(stage.end(&waiting).await, (State::Delivered, 1));
+    let states: Vec<State> = stage.deliveries(&last.id).await.iter().map(|d| d.progress.state).collect();
+    assert_eq!(states, [State::Delivered; 3]);
+    assert_eq!((titles(&new), titles(&desk)), (vec!["last".to_owned()], vec!["last".to_owned()]));
+    assert_eq!(phone.seen().requests.len(), 4);
+}

@@ -113,6 +113,7 @@ impl Method {
 pub struct Head {
     text: String,
     insertions: Vec<(usize, Segment)>,
+    count: u32,
     is_broken: bool,
 }
 
@@ -130,6 +131,7 @@ impl Head {
         let line = self.text.as_bytes().get(from..).unwrap_or_default();
         self.is_broken |= octets::any(line, b' ', is_broken);
         self.text.push('\n');
+        self.count += 1;
     }
 
     /// The same head, with room for so many bytes more.
@@ -137,7 +139,13 @@ impl Head {
     pub fn with_room(&self, bytes: usize) -> Self {
         let mut text = String::with_capacity(self.text.len() + bytes);
         text.push_str(&self.text);
-        Self { text, insertions: self.insertions.clone(), is_broken: self.is_broken }
+        Self { text, insertions: self.insertions.clone(), ..*self }
+    }
+
+    /// How many headers there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
     }
 
     /// The text, and what is inserted at its bytes, in order.
@@ -179,7 +187,7 @@ impl Head {
 
 /// Whether a control character other than a tab is among eight bytes.
 fn is_broken(word: u64) -> bool {
-    octets::has_below(word, b' ')
+    (octets::has_below(word, b' ') || octets::has(word, 0x7f))
         && word.to_le_bytes().into_iter().any(|byte| byte.is_ascii_control() && byte != b'\t')
 }
 

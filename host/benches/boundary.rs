@@ -47,7 +47,7 @@ const TITLE: &str = "❌ Service went down ❌";
 const FIELDS: [(&str, &str); 3] =
     [("Service Name", "git"), ("Detail", "connection refused"), ("Last Seen", "12s ago")];
 
-const FIRST: Attempt = Attempt::first(Level::Warn);
+const FIRST: Attempt = measure::first(Level::Warn);
 
 /// How many are judged or admitted in one call.
 const AT_ONCE: usize = 16;

@@ -23,7 +23,7 @@ use measure::nuncio::{numbered, send_all};
 use nuncio::Nuncio;
 use nuncio::brain::{Brain, EMBEDDED, Limits, cache};
 use nuncio::config::Config;
-use nuncio::contract::{Attempt, Level, Outcome, Reply, Tried};
+use nuncio::contract::{Level, Outcome, Reply, Tried};
 use nuncio::egress::route::Route;
 use nuncio::egress::{Egress, Exchange, Exchanging};
 
@@ -118,7 +118,7 @@ fn work(kind: &str, times: u64) {
     let targets = TARGETS.replace(r#""http://localhost/hook""#, r#"{"$secret":"hook/url"}"#);
     let dispatcher = brain.dispatcher(&targets).unwrap();
     let (notification, endpoint) = (numbered(7), dispatcher.untried().unwrap());
-    let attempt = Attempt::first(Level::Info);
+    let attempt = measure::first(Level::Info);
     let tried = [Tried { attempt, outcome: taken(), entropy: 7 }];
     for _ in 0..WARM_UP + times {
         match kind {

@@ -41,14 +41,6 @@ impl Endpoint {
     }
 }
 
-impl Attempt {
-    /// The first of a delivery whose instants are nobody's: all at the Unix epoch.
-    #[must_use]
-    pub const fn first(level: Level) -> Self {
-        Self { number: 0, sent: 0, queued_at: 0, first_tried: 0, began: 0, level, plain: false }
-    }
-}
-
 /// The contract knows no CONNECT, which would make a tunnel of the connection.
 impl From<Method> for http::Method {
     fn from(method: Method) -> Self {

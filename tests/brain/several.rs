@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nuncio::Builder;
-use nuncio::contract::{Level, Notification, Outcome, Reply, Transport};
+use nuncio::contract::{Breaker, Level, Notification, Outcome, Reply, Transport};
 use nuncio::egress::route::Route;
 use nuncio::egress::{Egress, Exchange, Exchanging};
 use nuncio::store::{Progress, State};
@@ -36,6 +36,11 @@ fn echoing(builder: Builder) -> Builder {
 
 /// Hands in many to a target that goes wrong in some way, and says what became of each and how often time moved.
 async fn ends(mode: &str, titles: [&str; MANY]) -> (Vec<Progress>, Vec<Duration>) {
+    let (_, progress, waits) = stage_of(mode, titles).await;
+    (progress, waits)
+}
+
+async fn stage_of(mode: &str, titles: [&str; MANY]) -> (Stage, Vec<Progress>, Vec<Duration>) {
     let receiver = Receiver::start([reply(200)]);
     let stage = start_as(&rogue(), &[target(mode, &receiver)], echoing);
     let (mut tickets, mut ids) = (Vec::new(), Vec::new());
@@ -46,7 +51,8 @@ async fn ends(mode: &str, titles: [&str; MANY]) -> (Vec<Progress>, Vec<Duration>
         ids.push(ticket.accepted().await.expect("it is accepted").id);
     }
     let waits = stage.drive().await;
-    (each(&stage, &ids).await, waits)
+    let progress = each(&stage, &ids).await;
+    (stage, progress, waits)
 }
 
 async fn each(stage: &Stage, ids: &[String]) -> Vec<Progress> {
@@ -64,11 +70,12 @@ fn states(progress: &[Progress]) -> Vec<(State, u32)> {
 
 #[tokio::test]
 async fn what_lands_together_is_judged_together_and_each_has_its_own() {
-    let (progress, waits) = ends("tells-how-many", ["x"; MANY]).await;
+    let (stage, progress, waits) = stage_of("tells-how-many", ["x"; MANY]).await;
     assert_eq!((states(&progress), waits), (vec![(State::Delivered, 1); MANY], vec![]));
-    // The first is asked about alone, and then as many as may be under way.
+    // The first is asked about alone, and then twice as many each time, of as many as may be under way.
     let details: Vec<&str> = progress.iter().map(|progress| progress.detail.as_str()).collect();
     assert!(details.contains(&"4"), "{details:?}");
+    assert_eq!(stage.nuncio.targets().await.unwrap()[0].health.endpoint.unreadable_hints, 4);
     let (progress, waits) = ends("ok", ["x", "lost", "x", "x", "lost", "x", "x", "x", "x"]).await;
     let attempts = [1, 2, 1, 1, 2, 1, 1, 1, 1];
     assert_eq!(progress.iter().map(|progress| progress.attempts).collect::<Vec<_>>(), attempts);
@@ -120,4 +127,74 @@ async fn an_admission_that_makes_no_sense_holds_nothing_back_for_ever() {
         assert_eq!(states(&progress), vec![(State::Delivered, 1); MANY], "{mode}");
         assert!(waits.iter().all(|wait| Some(*wait) == step) && waits.len() <= 5, "{mode}: {waits:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_not_admitted_of_several_waits_and_the_others_go() {
+    let (progress, waits) = ends("admits-half", ["x"; MANY]).await;
+    // The guest is asked again after the next judgement, and holds less than a second each time.
+    assert_eq!((states(&progress), waits), (vec![(State::Delivered, 1); MANY], vec![]));
+}
+
+#[tokio::test]
+async fn a_guest_that_is_too_slow_for_several_is_asked_about_fewer_from_then_on() {
+    let (progress, waits) = ends("slow-at-several", ["x"; MANY]).await;
+    assert_eq!((states(&progress), waits), (vec![(State::Delivered, 1); MANY], vec![]));
+}
+
+#[tokio::test]
+async fn a_target_that_the_component_lists_twice_is_one() {
+    let receiver = Receiver::start([reply(200)]);
+    let stage = start_as(&rogue(), &[target("is-there-twice", &receiver)], |builder| builder);
+    let receipt = stage.hand_in(Notification::new(Level::Info, "x")).await;
+    assert!(stage.drive().await.is_empty());
+    assert_eq!((receipt.targets.len(), stage.end(&receipt.id).await), (1, (State::Delivered, 1)));
+    assert_eq!(receiver.seen().requests.len(), 1);
+}
+
+/// Answers every request at once with the status that was sent.
+struct Statuses;
+
+impl Egress for Statuses {
+    fn send(&self, request: http::Request<Bytes>, _: &Route, _: Duration) -> Exchanging<'_> {
+        let status = std::str::from_utf8(request.body()).unwrap().parse().unwrap();
+        let outcome = Outcome::Reply(Reply { status, head: String::new(), body: vec![] });
+        Box::pin(std::future::ready(Exchange { outcome, detail: None }))
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_spoken_of_in_the_words_that_made_it_what_it_is() {
+    let target = "{name: a, provider: webhook, url: \"http://a/\", payload: $title, mime_type: text/plain}";
+    let stage = Stage::start_with(&format!("targets: [{target}]"), |builder| builder.egress(Statuses));
+    stage.hand_in(Notification::new(Level::Info, "200")).await;
+    stage.drive().await;
+    let tickets = ["401", "503"].map(|status| stage.nuncio.notify(Notification::new(Level::Info, status)));
+    for ticket in tickets {
+        ticket.expect("there is room").accepted().await.expect("it is accepted");
+    }
+    stage.nuncio.idle().await;
+    let health = stage.nuncio.targets().await.unwrap().remove(0).health;
+    assert!(matches!(health.endpoint.breaker, Breaker::Held(_)), "{health:?}");
+    assert_eq!(health.last_error.map(|(_, detail)| detail).as_deref(), Some("status 401"));
+}
+
+/// Panics at what it is to send, once.
+struct Panicking(std::sync::atomic::AtomicBool);
+
+impl Egress for Panicking {
+    fn send(&self, request: http::Request<Bytes>, route: &Route, timeout: Duration) -> Exchanging<'_> {
+        assert!(self.0.swap(true, std::sync::atomic::Ordering::Relaxed), "as it should");
+        Echo.send(request, route, timeout)
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_panics_is_made_again() {
+    let receiver = Receiver::start([reply(200)]);
+    let egress = Panicking(false.into());
+    let stage = start_as(&rogue(), &[target("ok", &receiver)], |builder| builder.egress(egress));
+    let id = stage.hand_in(Notification::new(Level::Info, "x")).await.id;
+    assert_eq!(stage.drive().await, [Duration::from_secs(1)]);
+    assert_eq!(stage.end(&id).await, (State::Delivered, 1));
 }

@@ -18,6 +18,7 @@ pub(super) fn out(request: Request, timeout: u64) -> Result<wit::Request, String
         },
         url: passage(request.url),
         query: request.query.into_iter().map(|(name, value)| wit::Parameter { name, value }).collect(),
+        headers: request.head.count(),
         head: head(request.head)?,
         body: passage(request.body),
         timeout,
@@ -99,18 +100,18 @@ mod tests {
         let request = Request::post(vec![token(), "/ä/".into(), token(), token()])
             .header("a", vec!["é ".into(), token(), ".".into()])
             .header("b", vec![]);
-        let wit::Request { url, head, body, .. } = out(request, 7).unwrap();
+        let wit::Request { url, head, headers, body, .. } = out(request, 7).unwrap();
         let places = |passage: &wit::Passage| {
             passage.insertions.iter().map(|insertion| insertion.at).collect::<Vec<_>>()
         };
         assert_eq!((url.text.as_str(), places(&url)), ("/ä/", vec![0, 4, 4]));
         assert_eq!((head.text.as_str(), places(&head)), ("a: é .\nb: \n", vec![6]));
-        assert_eq!((body.text.as_str(), body.insertions.len()), ("", 0));
+        assert_eq!((headers, body.text.as_str(), body.insertions.len()), (2, "", 0));
     }
 
     #[test]
     fn a_header_with_a_line_break_is_none() {
-        for value in ["x\nhost: b", "x\r", "\0"] {
+        for value in ["x\nhost: b", "x\r", "\0", "\u{7f}"] {
             let problem = out(Request::post(vec![]).header("a", vec![value.into()]), 7).unwrap_err();
             assert!(problem.contains("has a line break"), "{problem}");
         }

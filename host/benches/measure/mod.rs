@@ -73,6 +73,12 @@ pub fn number(count: u64) -> f64 {
     count as f64
 }
 
+/// The first attempt of a delivery, at the Unix epoch.
+pub const fn first(level: ::nuncio::contract::Level) -> ::nuncio::contract::Attempt {
+    let (number, sent, queued_at, first_tried, began) = (0, 0, 0, 0, 0);
+    ::nuncio::contract::Attempt { number, sent, queued_at, first_tried, began, level, plain: false }
+}
+
 /// The processor time that this process has used.
 pub fn processor_time() -> Duration {
     time_of(rustix::time::ClockId::ProcessCPUTime)

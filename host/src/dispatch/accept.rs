@@ -1,5 +1,6 @@
 //! From hand-in to the queue.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -85,9 +86,10 @@ impl Dispatch {
         self.submit(Ticket::Accept(Accepting { going, from }), Operation::Accept(record));
     }
 
-    /// What the guest decided, by names: each target once, whatever it said.
+    /// What the guest decided, by names: each target once, whatever it said. What it makes up is told in the log alone.
     fn going(&self, routed: Routed, notification: &Notification) -> Going {
         let Routed { targets: mut numbers, unknown } = routed;
+        let asked = &notification.to;
         let invented = |number: &u32| self.lanes.numbered(*number).is_none();
         if let Some(number) = numbers.iter().copied().find(invented) {
             tracing::error!(id = %notification.id, number, "{GUEST_INVALID}: it chose a target that there is not");
@@ -98,22 +100,18 @@ impl Dispatch {
         }
         let lanes = numbers.into_iter().filter_map(|number| self.lanes.numbered(number));
         let targets: Vec<Arc<str>> = lanes.map(|lane| self.lanes.name(lane)).collect();
-        let mut names: Vec<UnknownTarget> = Vec::new();
-        for UnknownName { at, because } in unknown {
-            let name = usize::try_from(at).ok().and_then(|at| notification.to.get(at));
-            let Some(name) = name else {
-                tracing::error!(id = %notification.id, at, "{GUEST_INVALID}: it knows not a name that nobody asked for");
-                break;
-            };
-            let is_there = |unknown: &UnknownTarget| unknown.name == *name;
-            if names.len() < notification.to.len()
-                && !names.iter().any(is_there)
-                && !targets.iter().any(|target| **target == **name)
-            {
-                names.push(UnknownTarget { name: name.clone(), because: shortened(because) });
-            }
+        let names = unknown.iter().map(|UnknownName { at, .. }| asked.get(usize::try_from(*at).ok()?));
+        let names: Vec<Option<&String>> = names.collect();
+        if names.iter().any(Option::is_none) {
+            tracing::error!(id = %notification.id, "{GUEST_INVALID}: it knows not a name that nobody asked for");
         }
-        Going { targets, unknown: names }
+        let mut seen: HashSet<&str> = targets.iter().map(|target| &**target).collect();
+        let named = unknown.into_iter().zip(names).filter_map(|(unknown, name)| Some((unknown, name?)));
+        let new = named.filter(|(_, name)| seen.insert(name.as_str()));
+        let unknown = new
+            .map(|(unknown, name)| UnknownTarget { name: name.clone(), because: shortened(unknown.because) });
+        let unknown = unknown.collect();
+        Going { targets, unknown }
     }
 
     pub(super) fn accepted(

@@ -20,8 +20,11 @@ impl Dispatch {
         // What has come back by now need not be sent again.
         while let Some(landing) = self.flights.try_landing() {
             self.returned(landing);
+            while let Some(landing) = self.flights.try_landing() {
+                self.returned(landing);
+            }
+            self.judge_landed();
         }
-        self.judge_landed();
         self.flights.break_off().await;
         for (ticket, operation) in std::mem::take(&mut self.unwritten) {
             self.submit(ticket, operation);

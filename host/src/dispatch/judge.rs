@@ -1,7 +1,8 @@
 //! From what came of attempts to what the guest says of it: what has landed in a round is judged together.
 //!
 //! Outcomes at one endpoint go to the guest in one call, in the order in which they came. Where it breaks off, each is
-//! asked for alone, so that one message cannot take others with it.
+//! asked for alone, so that one message cannot take others with it. What is told of an endpoint is how it is after all of
+//! them: one that failed and works again in the same round has not failed.
 
 use std::sync::Arc;
 
@@ -9,13 +10,10 @@ use super::attempt::Setup;
 use super::item::Item;
 use super::{Dispatch, GUEST_INVALID, GUEST_TRAP, shortened};
 use crate::clock::UnixMs;
-use crate::contract::{Class, Judged, Judgement, Outcome, TargetNumber, Tried};
+use crate::contract::{Breaker, Class, Judged, Judgement, Outcome, TargetNumber, Tried};
 use crate::store::LastReply;
 
-/// How many outcomes the guest is asked about at once.
-const MOST_AT_ONCE: usize = 32;
-
-/// And how much their replies may be, in bytes; a single one may be more.
+/// How much the replies may be that the guest is asked about at once, in bytes; a single one may be more.
 const LARGEST_AT_ONCE: usize = 256 << 10;
 
 /// A delivery of which an attempt has come to something, that is not judged yet.
@@ -43,7 +41,8 @@ impl Dispatch {
         for (next, tried) in landed {
             let more = size_of(&tried);
             let is_another = group.0.last().is_some_and(|last| !next.is_with(last));
-            if is_another || group.0.len() == MOST_AT_ONCE || size.saturating_add(more) > LARGEST_AT_ONCE {
+            let is_full = group.0.len() >= self.lanes.at_most(next.item.lane);
+            if is_another || is_full || size.saturating_add(more) > LARGEST_AT_ONCE {
                 let (landed, tried) = std::mem::take(&mut group);
                 self.judge(landed, tried);
                 size = 0;
@@ -78,8 +77,16 @@ impl Dispatch {
                 }
                 // What began by other settings says nothing of the endpoint as it is now.
                 if self.lanes.life(lane) == life {
-                    let failed = judgements.iter().rfind(|judgement| judgement.class != Class::Delivered);
-                    if let Some(Judgement { class, detail, .. }) = failed.or(judgements.last()) {
+                    let last = |is: &dyn Fn(Class) -> bool| judgements.iter().rfind(|one| is(one.class));
+                    // The words are of what made the endpoint what it is.
+                    let told = match endpoint.breaker {
+                        Breaker::Held(_) => last(&|class| class == Class::Credentials),
+                        Breaker::Gone => last(&|class| class == Class::Gone),
+                        _ => None,
+                    };
+                    let told =
+                        told.or_else(|| last(&|class| class != Class::Delivered)).or(judgements.last());
+                    if let Some(Judgement { class, detail, .. }) = told {
                         self.judged(lane, endpoint, *class, detail);
                     }
                 }
@@ -95,6 +102,7 @@ impl Dispatch {
             }
             // Which of them it was shows when each is judged alone.
             Err(_) if landed.len() > 1 => {
+                self.lanes.broke_off_at(lane, landed.len());
                 for (landed, tried) in landed.into_iter().zip(tried) {
                     self.judge(vec![landed], vec![tried]);
                 }

@@ -14,6 +14,9 @@ use crate::contract::{Breaker, Endpoint, Target, TargetNumber};
 use crate::schedule::{Rules, Schedule};
 use crate::store::{Health, Operation};
 
+/// How many deliveries the guest is asked about at once at most.
+pub(super) const MOST_AT_ONCE: usize = 32;
+
 /// How long deliveries wait at least to a target that the configuration does not know: a day.
 const AGE_OF_ORPHANS_MS: u64 = 24 * 60 * 60 * 1_000;
 
@@ -43,8 +46,9 @@ struct Lane {
     /// When the store was told last; 0 where it never was.
     saved_at: UnixMs,
     is_open: bool,
-    /// Whether the guest kept nothing waiting when it was asked last.
-    is_flowing: bool,
+    /// How many deliveries the guest is asked about at once: about to be started, and at most.
+    at_once: usize,
+    at_most: usize,
     /// How old what waits here may become, whether the lane is open or not.
     max_age: u64,
     /// Which settings it was opened with.
@@ -81,6 +85,11 @@ impl Lanes {
                 continue;
             };
             let lane = self.of(name, schedule);
+            // Nor is one that it names twice another target.
+            if self.is_open(lane) {
+                self.by_number.push(None);
+                continue;
+            }
             self.by_number.push(Some(lane));
             let concurrency = usize::try_from(*concurrency).unwrap_or(usize::MAX).max(1);
             schedule.set_rules(lane, Rules { concurrency, max_age: *max_age });
@@ -88,7 +97,7 @@ impl Lanes {
             let is_another = slot.fingerprint != Some(fingerprint);
             let is_gone = matches!(slot.endpoint.breaker, Breaker::Gone);
             (slot.is_open, slot.max_age, slot.fingerprint) = (true, *max_age, Some(fingerprint));
-            slot.number = number;
+            (slot.number, slot.at_once, slot.at_most) = (number, 1, MOST_AT_ONCE);
             if is_another || is_gone {
                 self.renew(lane, schedule);
             }
@@ -121,7 +130,8 @@ impl Lanes {
             is_changed: false,
             saved_at: 0,
             is_open: false,
-            is_flowing: false,
+            at_once: 1,
+            at_most: MOST_AT_ONCE,
             max_age,
             fingerprint: None,
         });
@@ -148,24 +158,34 @@ impl Lanes {
         self.all.get(lane).map_or(0, |slot| slot.number)
     }
 
-    /// Whether the guest kept nothing of a lane waiting when it was asked last.
-    pub(super) fn is_flowing(&self, lane: usize) -> bool {
-        self.all.get(lane).is_some_and(|slot| slot.is_flowing)
+    /// How many deliveries of a lane the guest is asked to admit at once: one where the endpoint does not work, or where
+    /// the guest kept something waiting the last time, and then twice as many each time.
+    pub(super) fn at_once(&self, lane: usize) -> usize {
+        self.all.get(lane).filter(|slot| !slot.is_down()).map_or(1, |slot| slot.at_once.min(slot.at_most))
     }
 
-    pub(super) fn set_flowing(&mut self, lane: usize, is_flowing: bool) {
+    /// The guest was asked about so many; whether it let all of them go.
+    pub(super) fn asked(&mut self, lane: usize, count: usize, has_all: bool) {
         if let Some(slot) = self.all.get_mut(lane) {
-            slot.is_flowing = is_flowing;
+            slot.at_once =
+                if has_all { count.saturating_mul(2).max(slot.at_once).min(MOST_AT_ONCE) } else { 1 };
+        }
+    }
+
+    /// How many deliveries of a lane the guest is asked about at once at most.
+    pub(super) fn at_most(&self, lane: usize) -> usize {
+        self.all.get(lane).map_or(1, |slot| slot.at_most)
+    }
+
+    /// The guest broke off when it was asked about so many: until the next configuration it is asked about fewer.
+    pub(super) fn broke_off_at(&mut self, lane: usize, count: usize) {
+        if let Some(slot) = self.all.get_mut(lane) {
+            slot.at_most = slot.at_most.min(count / 2).max(1);
         }
     }
 
     pub(super) fn is_open(&self, lane: usize) -> bool {
         self.all.get(lane).is_some_and(|slot| slot.is_open)
-    }
-
-    /// Whether the endpoint of a lane's target is thought not to work.
-    pub(super) fn is_down(&self, lane: usize) -> bool {
-        self.all.get(lane).is_some_and(Lane::is_down)
     }
 
     /// The name of a lane's target.

@@ -15,22 +15,22 @@ use crate::schedule::{Kind, Taken, Waiting};
 /// back while deliveries flow.
 const BODIES_HELD: usize = 16 << 20;
 
-/// How many attempts the guest is asked to admit at once, where it kept nothing waiting the last time.
-const MOST_AT_ONCE: usize = 32;
-
 impl Dispatch {
     pub(super) fn start_due(&mut self, now: UnixMs) {
         while self.is_storing()
             && let Some((lane, _)) = self.schedule.next(now)
         {
             let mut taken = self.take_due(lane, now);
+            if taken.is_empty() {
+                return;
+            }
             let attempts: Vec<Attempt> = taken.iter().map(|taken| taken.waited.item.attempt(now)).collect();
             let (number, endpoint) = (self.lanes.number(lane), self.lanes.endpoint(lane));
             match self.setup.dispatcher.admit(number, &attempts, endpoint, now) {
                 Ok(Admission { count, hold, endpoint }) => {
                     let count = usize::try_from(count).unwrap_or(usize::MAX).min(taken.len());
                     let kept = taken.split_off(count);
-                    self.lanes.set_flowing(lane, kept.is_empty());
+                    self.lanes.asked(lane, attempts.len(), kept.is_empty());
                     if !taken.is_empty() {
                         self.remember(lane, endpoint);
                     }
@@ -44,11 +44,11 @@ impl Dispatch {
                 }
                 // Which of them it was shows when each goes alone.
                 Err(_) if taken.len() > 1 => {
-                    self.lanes.set_flowing(lane, false);
+                    self.lanes.asked(lane, 0, false);
+                    self.lanes.broke_off_at(lane, taken.len());
                     self.put_back(lane, taken);
                 }
                 Err(fault) => {
-                    self.lanes.set_flowing(lane, false);
                     for Taken { waited: Waiting { item, .. }, is_counted } in taken {
                         self.held = self.held.saturating_sub(item.body_size());
                         self.schedule.finish(lane, is_counted, true);
@@ -61,10 +61,9 @@ impl Dispatch {
         }
     }
 
-    /// Takes out of a lane what would leave it now: one, or some where the guest is likely to let them go.
+    /// Takes out of a lane what would leave it now, as many as the guest is asked about at once.
     fn take_due(&mut self, lane: usize, now: UnixMs) -> Vec<Taken<Item>> {
-        let is_flowing = self.lanes.is_flowing(lane) && !self.lanes.is_down(lane);
-        let most = if is_flowing { MOST_AT_ONCE } else { 1 };
+        let most = self.lanes.at_once(lane);
         let mut taken = Vec::with_capacity(most);
         while taken.len() < most && self.schedule.next(now).is_some_and(|(next, _)| next == lane) {
             let Some(next) = self.schedule.take(lane, now) else { break };
@@ -73,11 +72,8 @@ impl Dispatch {
         taken
     }
 
-    /// Backwards, so that what was first is first again.
     fn put_back(&mut self, lane: usize, taken: Vec<Taken<Item>>) {
-        for taken in taken.into_iter().rev() {
-            self.schedule.put_back(lane, taken);
-        }
+        taken.into_iter().for_each(|taken| self.schedule.put_back(lane, taken));
     }
 
     /// Lets nothing of a lane go for as long as the guest says, of which a kind would be next.

@@ -173,7 +173,8 @@ impl GuestDispatcher for Rogue {
         }
         let concurrency = if self.has("concurrency-0") { 0 } else { 4 };
         let named = |name: String| types::Target { name, concurrency, max_age: u64::MAX };
-        let own = self.0.iter().map(|target| target.name.clone());
+        let again = self.0.iter().filter(|target| target.mode == "is-there-twice");
+        let own = self.0.iter().chain(again).map(|target| target.name.clone());
         let invented = if self.has("many-targets") { 50_000 } else { 0 };
         let nameless = if self.has("too-many-targets") { 500_000 } else { 0 };
         let nameless = (0..nameless).map(|_| String::new());
@@ -192,6 +193,7 @@ impl GuestDispatcher for Rogue {
                 "invents" => targets.extend([u32::MAX, 7_000]),
                 "invents-many" => targets.extend(1_000..11_000),
                 "names-twice" => targets.push(number),
+                "is-there-twice" => targets.push(1),
                 "too-many-targets-chosen" => targets.extend(0..3_000_000),
                 "knows-not-what-nobody-asked" => unknown.push(unknown_name(u32::MAX)),
                 "knows-not-what-it-knows" => unknown.extend([unknown_name(0), unknown_name(0)]),
@@ -250,6 +252,19 @@ impl GuestDispatcher for Rogue {
             Some(target) if target.mode == "holds-what-is-no-retry" && now < target.until => {
                 none(Some(Hold::Retries(0)))
             }
+            Some(target) if target.mode == "admits-half" && attempts.len() > 1 => {
+                let until = now.saturating_add(1_000);
+                Admission { count: all / 2, hold: Some(Hold::Retries(until)), endpoint }
+            }
+            Some(target) if target.mode == "tells-how-many" => {
+                let most = endpoint.unreadable_hints.max(all);
+                Admission {
+                    count: all,
+                    hold: None,
+                    endpoint: Endpoint { unreadable_hints: most, ..endpoint },
+                }
+            }
+            Some(target) if target.mode == "slow-at-several" && attempts.len() > 2 => excess::endless(),
             Some(target) if target.mode == "admits-more-than-there-are" => {
                 Admission { count: u32::MAX, hold: Some(Hold::All(u64::MAX)), endpoint }
             }

@@ -17,6 +17,7 @@ pub fn of(target: &Target, ok: Option<&Target>, notification: &Notification) -> 
         url: text(url),
         query: vec![],
         head: text(""),
+        headers: 0,
         body: text(&notification.title),
         timeout: 10_000,
     };
@@ -26,10 +27,10 @@ pub fn of(target: &Target, ok: Option<&Target>, notification: &Notification) -> 
     let host = rest.trim_end_matches('/');
     let mode = target.mode.as_str();
     if let Some(character) = mode.strip_prefix("name-with-").and_then(character) {
-        return vec![Request { head: text(&format!("x-a{character}x-b: c\n")), ..plain }];
+        return vec![Request { head: text(&format!("x-a{character}x-b: c\n")), headers: 1, ..plain }];
     }
     if let Some(character) = mode.strip_prefix("value-with-").and_then(character) {
-        return vec![Request { head: text(&format!("x-a: b{character}x-c d\n")), ..plain }];
+        return vec![Request { head: text(&format!("x-a: b{character}x-c: d\n")), headers: 1, ..plain }];
     }
     if let Some(character) = mode.strip_prefix("url-with-").and_then(character) {
         return vec![request(&format!("{}a{character}x-b: c", target.url))];
@@ -38,14 +39,16 @@ pub fn of(target: &Target, ok: Option<&Target>, notification: &Notification) -> 
         "recurses" => vec![request(&excess::recurse(black_box(1)).to_string())],
         "twice" => vec![request(&format!("{}1", target.url)), request(&format!("{}2", target.url))],
         "nothing" => vec![],
-        "head-without-end" => vec![Request { head: text("x-a: b"), ..plain }],
+        "head-without-end" => vec![Request { head: text("x-a: b"), headers: 1, ..plain }],
         "inserts-nowhere" => {
             let insertions =
                 own().insertions.into_iter().map(|insertion| Insertion { at: u32::MAX, ..insertion });
             vec![Request { body: Passage { insertions: insertions.collect(), ..text("x") }, ..plain }]
         }
-        "inserts-a-header" => vec![Request { head: Passage { text: "x: y\n".into(), ..own() }, ..plain }],
-        "smuggles" => vec![Request { head: text("Transfer-Encoding: chunked\n"), ..plain }],
+        "inserts-a-header" => {
+            vec![Request { head: Passage { text: "x: y\n".into(), ..own() }, headers: 1, ..plain }]
+        }
+        "smuggles" => vec![Request { head: text("Transfer-Encoding: chunked\n"), headers: 1, ..plain }],
         "userinfo" => vec![request(&format!("{scheme}//me:mine@{host}/"))],
         "open-elsewhere" => vec![request(ELSEWHERE)],
         "other-origin" => vec![Request { body: own(), ..request(ELSEWHERE) }],
@@ -68,11 +71,11 @@ pub fn of(target: &Target, ok: Option<&Target>, notification: &Notification) -> 
         "unknown-secret" => vec![Request { body: secret("", &excess::text(), ""), ..plain }],
         "echo" => {
             let head = secret("authorization: Bearer ", &target.token, "\n");
-            vec![Request { head, body: secret("token=", &target.token, ""), ..plain }]
+            vec![Request { head, headers: 1, body: secret("token=", &target.token, ""), ..plain }]
         }
         "timeout-0" => vec![Request { timeout: 0, ..plain }],
         "timeout-at-max" => vec![Request { timeout: u64::MAX, ..plain }],
-        "many-headers" => vec![Request { head: text(&"x: y\n".repeat(65)), ..plain }],
+        "many-headers" => vec![Request { head: text(&"x: y\n".repeat(65)), headers: 65, ..plain }],
         "too-many-insertions" => {
             let token = || Secret { name: String::new(), escape: Escape::Verbatim };
             let insertion = |_| Insertion { at: 0, what: Hidden::Secret(token()) };
@@ -85,6 +88,7 @@ pub fn of(target: &Target, ok: Option<&Target>, notification: &Notification) -> 
                 url: text(""),
                 query: vec![],
                 head: text(""),
+                headers: 0,
                 body: text(""),
                 timeout: 0,
             };

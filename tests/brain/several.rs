@@ -131,9 +131,11 @@ async fn an_admission_that_makes_no_sense_holds_nothing_back_for_ever() {
 
 #[tokio::test]
 async fn what_is_not_admitted_of_several_waits_and_the_others_go() {
-    let (progress, waits) = ends("admits-half", ["x"; MANY]).await;
+    let (stage, progress, waits) = stage_of("admits-half", ["x"; MANY]).await;
     // The guest is asked again after the next judgement, and holds less than a second each time.
     assert_eq!((states(&progress), waits), (vec![(State::Delivered, 1); MANY], vec![]));
+    let admitted = stage.nuncio.targets().await.unwrap()[0].health.endpoint.unreadable_hints;
+    assert_eq!(usize::try_from(admitted), Ok(MANY), "nothing went that was not admitted");
 }
 
 #[tokio::test]

@@ -252,9 +252,12 @@ impl GuestDispatcher for Rogue {
             Some(target) if target.mode == "holds-what-is-no-retry" && now < target.until => {
                 none(Some(Hold::Retries(0)))
             }
-            Some(target) if target.mode == "admits-half" && attempts.len() > 1 => {
-                let until = now.saturating_add(1_000);
-                Admission { count: all / 2, hold: Some(Hold::Retries(until)), endpoint }
+            // It counts what it admits.
+            Some(target) if target.mode == "admits-half" => {
+                let count = all.div_ceil(2);
+                let unreadable_hints = endpoint.unreadable_hints.saturating_add(count);
+                let hold = (count < all).then(|| Hold::Retries(now.saturating_add(1_000)));
+                Admission { count, hold, endpoint: Endpoint { unreadable_hints, ..endpoint } }
             }
             Some(target) if target.mode == "tells-how-many" => {
                 let most = endpoint.unreadable_hints.max(all);

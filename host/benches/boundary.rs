@@ -132,9 +132,12 @@ fn against_native(brain: &Brain) {
             ("judge a success".into(), Box::new(|| judge(&dispatcher, target, &alone, endpoint))),
             ("".into(), Box::new(|| native_judge(&config, name, &same_reply))),
             ("judge a failure".into(), Box::new(|| judge(&dispatcher, target, &failure, endpoint))),
-            ("judge 16 successes".into(), Box::new(|| judge(&dispatcher, target, &at_once, endpoint))),
+            (
+                format!("judge {AT_ONCE} successes"),
+                Box::new(|| judge(&dispatcher, target, &at_once, endpoint)),
+            ),
             ("admit".into(), Box::new(|| admit(&dispatcher, target, &[FIRST], endpoint))),
-            ("admit 16".into(), Box::new(|| admit(&dispatcher, target, &attempts, endpoint))),
+            (format!("admit {AT_ONCE}"), Box::new(|| admit(&dispatcher, target, &attempts, endpoint))),
         ];
         let measured = in_turns(CALLS, &mut kinds);
         let names: Vec<String> = kinds.iter().map(|(name, _)| name.clone()).collect();
@@ -156,7 +159,7 @@ fn against_native(brain: &Brain) {
                 }
                 None => {
                     println!("| {name} | {} | | |", component.shown(2));
-                    sums[1] += if name.starts_with("judge 16") {
+                    sums[1] += if *name == format!("judge {AT_ONCE} successes") {
                         component.median() / number(AT_ONCE as u64)
                     } else {
                         0.0
@@ -171,10 +174,10 @@ fn against_native(brain: &Brain) {
     println!();
 }
 
-/// The component asked one by one, the same with 16 judged at once, and native code.
+/// The component asked one by one, the same with several judged at once, and native code.
 fn show_sums(what: &str, [alone, at_once, native]: [f64; 3]) {
     println!("| **{what}** | {alone:.2} | {native:.2} | **{:.2}** |", alone / native);
-    println!("| **{what}, 16 at once** | {at_once:.2} | {native:.2} | **{:.2}** |", at_once / native);
+    println!("| **{what}, {AT_ONCE} at once** | {at_once:.2} | {native:.2} | **{:.2}** |", at_once / native);
 }
 
 fn tried(outcome: &Outcome) -> Tried {

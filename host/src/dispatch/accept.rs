@@ -103,7 +103,7 @@ impl Dispatch {
         let names = unknown.iter().map(|UnknownName { at, .. }| asked.get(usize::try_from(*at).ok()?));
         let names: Vec<Option<&String>> = names.collect();
         if names.iter().any(Option::is_none) {
-            tracing::error!(id = %notification.id, "{GUEST_INVALID}: it knows not a name that nobody asked for");
+            tracing::error!(id = %notification.id, "{GUEST_INVALID}: it says that a name is unknown which nobody asked for");
         }
         let mut seen: HashSet<&str> = targets.iter().map(|target| &**target).collect();
         let named = unknown.into_iter().zip(names).filter_map(|(unknown, name)| Some((unknown, name?)));

@@ -18,11 +18,14 @@ impl Dispatch {
     /// Breaks off what is under way, has everything written that can be, and closes the store.
     pub(super) async fn end(mut self) {
         // What has come back by now need not be sent again.
-        while let Some(landing) = self.flights.try_landing() {
-            self.returned(landing);
+        loop {
             while let Some(landing) = self.flights.try_landing() {
                 self.returned(landing);
             }
+            if self.landed.is_empty() {
+                break;
+            }
+            // Meanwhile more may come back.
             self.judge_landed();
         }
         self.flights.break_off().await;

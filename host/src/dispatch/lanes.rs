@@ -15,7 +15,7 @@ use crate::schedule::{Rules, Schedule};
 use crate::store::{Health, Operation};
 
 /// How many deliveries the guest is asked about at once at most.
-pub(super) const MOST_AT_ONCE: usize = 32;
+const MOST_AT_ONCE: usize = 32;
 
 /// How long deliveries wait at least to a target that the configuration does not know: a day.
 const AGE_OF_ORPHANS_MS: u64 = 24 * 60 * 60 * 1_000;
@@ -46,8 +46,9 @@ struct Lane {
     /// When the store was told last; 0 where it never was.
     saved_at: UnixMs,
     is_open: bool,
-    /// How many deliveries the guest is asked about at once: about to be started, and at most.
+    /// How many deliveries the guest is asked to admit at once.
     at_once: usize,
+    /// How many it is asked about at once at most, be it to admit or to judge.
     at_most: usize,
     /// How old what waits here may become, whether the lane is open or not.
     max_age: u64,
@@ -180,7 +181,7 @@ impl Lanes {
     /// The guest broke off when it was asked about so many: until the next configuration it is asked about fewer.
     pub(super) fn broke_off_at(&mut self, lane: usize, count: usize) {
         if let Some(slot) = self.all.get_mut(lane) {
-            slot.at_most = slot.at_most.min(count / 2).max(1);
+            (slot.at_once, slot.at_most) = (1, slot.at_most.min(count / 2).max(1));
         }
     }
 

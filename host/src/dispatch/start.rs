@@ -44,7 +44,6 @@ impl Dispatch {
                 }
                 // Which of them it was shows when each goes alone.
                 Err(_) if taken.len() > 1 => {
-                    self.lanes.asked(lane, 0, false);
                     self.lanes.broke_off_at(lane, taken.len());
                     self.put_back(lane, taken);
                 }

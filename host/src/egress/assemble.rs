@@ -97,6 +97,8 @@ pub struct MaskedRequest {
 ///
 /// - a URL that is not absolute, not http or https, or carries a user name,
 /// - a header that is malformed, or Host, Content-Length, Transfer-Encoding, Connection or Range,
+/// - a head with another number of lines than it says that there are headers,
+/// - an insertion where no character begins, out of order, or outside the value of a header,
 /// - a secret that the target does not have, and a signing key that cannot sign,
 /// - `request-body` anywhere but in the message of a signature,
 /// - anything over its limit.

@@ -136,8 +136,9 @@ struct Inbox {
     asked: mpsc::Receiver<Question>,
 }
 
-/// How much of a kind is taken in a round, so that every kind has its turn.
-const ROUND: usize = 256;
+/// How much of a kind is taken in a round, so that every kind has its turn: enough that calls of the guest and commits
+/// are shared, and not so much that nothing else has anything to do meanwhile.
+const ROUND: usize = 32;
 
 /// What a loop begins with.
 pub(crate) struct Beginning {

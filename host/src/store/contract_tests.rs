@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::*;
 use crate::contract::{Arrivals, Body, Breaker, Class, Endpoint, Field, Pace, Probe, Recent};
 
+mod settling;
+
 const NOW: UnixMs = 1_795_383_000_000;
 
 /// The stores, each empty.
@@ -133,47 +135,6 @@ fn records_are_numbered_in_the_order_of_acceptance() {
         let page = store.reader().list(&Query::open()).unwrap();
         let ids: Vec<&str> = page.entries.iter().map(|entry| entry.id.as_str()).collect();
         assert_eq!(ids, ["z", "a", "m"]);
-    });
-}
-
-#[test]
-fn a_delivery_stands_where_it_was_settled() {
-    each(|store| {
-        let number = accept(store, record("a", &["x", "y"]));
-        let progress = Progress {
-            state: State::Retrying,
-            attempts: 2,
-            detail: "status 503".into(),
-            class: Some(Class::Transient),
-            reply: Some(LastReply { status: 503, body: "busy".into() }),
-            queued_at: NOW,
-            due_at: Some(NOW + 9_000),
-            first_tried_at: Some(NOW + 1),
-            tried_at: Some(NOW + 2),
-            ended_at: None,
-            tried: 1,
-            sent: 3,
-            parts: 1,
-            faults: 2,
-            plain: true,
-        };
-        assert_eq!(settle(store, number, 1, false, progress.clone()), Done::Settled);
-        let found = store.reader().find("a").unwrap().unwrap();
-        assert_eq!(found.deliveries[0].progress, Progress::queued(NOW));
-        assert_eq!(found.deliveries[1].progress, progress);
-    });
-}
-
-#[test]
-fn what_ended_in_between_is_left_alone() {
-    each(|store| {
-        let number = accept(store, record("a", &["x"]));
-        assert_eq!(settle(store, number, 0, true, progress(State::Queued, NOW)), Done::Unchanged);
-        end(store, number, 0, State::Delivered, NOW);
-        assert_eq!(settle(store, number, 0, false, progress(State::Dead, NOW)), Done::Unchanged);
-        assert_eq!(settle(store, number, 1, false, progress(State::Dead, NOW)), Done::Unchanged);
-        assert_eq!(settle(store, number + 1, 0, false, progress(State::Dead, NOW)), Done::Unchanged);
-        assert_eq!(states(store, "a"), Some(vec![("x".into(), State::Delivered)]));
     });
 }
 

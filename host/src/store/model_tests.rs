@@ -7,6 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
+use crate::contract::Class;
 
 /// A record as the model keeps it.
 #[derive(Clone, Debug)]
@@ -175,7 +176,11 @@ fn settlements() -> impl Strategy<Value = Operation> {
     parts.prop_map(|(record, n, had_ended, level, state, at, size)| {
         let ended_at = state.has_ended().then_some(NOW + at);
         let reply = (size % 2 == 0).then(|| LastReply::of(500, "ä".repeat(size / 2).as_bytes()));
-        let progress = Progress { state, ended_at, detail: "x".repeat(size), reply, ..Progress::queued(NOW) };
+        let detail = "x".repeat(size);
+        // As a store finds nearly all of them.
+        let (due_at, class) =
+            (ended_at.is_none().then_some(NOW), ended_at.is_some().then_some(Class::Delivered));
+        let progress = Progress { state, ended_at, due_at, class, detail, reply, ..Progress::queued(NOW) };
         let key = DeliveryKey { record, n };
         Operation::Settle(Settlement { key, had_ended, level, replaces: 0, progress })
     })

@@ -19,7 +19,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 fn entry_columns() -> String {
     let delivery = rows::DELIVERY.split(", ").map(|column| format!("d.{column}"));
     let delivery: Vec<String> = delivery.collect();
-    format!("d.notification, d.n, m.id, m.level, m.title, m.accepted_at, {}", delivery.join(", "))
+    format!("d.key, m.id, m.level, m.title, m.accepted_at, {}", delivery.join(", "))
 }
 
 /// Reads a queue's file. Needs no lock, changes nothing, and opens the file anew after an error.
@@ -81,7 +81,8 @@ impl Reader for SqliteReader {
             let read = |row: &rusqlite::Row<'_>| Ok((rows::notification(row)?, row.get::<_, i64>(12)?));
             let found = whole.prepare_cached(&sql)?.query_row([id], read).optional()?;
             let Some(((notification, idempotency_key), number)) = found else { return Ok(None) };
-            let sql = format!("SELECT {} FROM delivery WHERE notification = ?1 ORDER BY n", rows::DELIVERY);
+            let (columns, its) = (rows::DELIVERY, rows::ITS_DELIVERIES);
+            let sql = format!("SELECT {columns} FROM delivery WHERE {its} ORDER BY key");
             let mut select = whole.prepare_cached(&sql)?;
             let deliveries = select.query_map([number], |row| rows::delivery(row, 0))?;
             let deliveries = deliveries.collect::<Result<_, _>>()?;
@@ -93,14 +94,12 @@ impl Reader for SqliteReader {
         self.run(|connection| {
             let whole = connection.unchecked_transaction()?;
             let sql = format!(
-                "SELECT {} FROM delivery d JOIN notification m ON m.seq = d.notification \
-                 WHERE d.notification = ?1 AND d.n = ?2",
+                "SELECT {} FROM delivery d JOIN notification m ON m.seq = d.key >> 16 WHERE d.key = ?1",
                 entry_columns()
             );
             let mut select = whole.prepare_cached(&sql)?;
-            let find = |key: &DeliveryKey| {
-                select.query_row((rows::number(key.record), key.n), entry).optional().transpose()
-            };
+            let find =
+                |key: &DeliveryKey| select.query_row([rows::key_out(*key)], entry).optional().transpose();
             keys.iter().filter_map(find).collect()
         })
     }
@@ -108,7 +107,7 @@ impl Reader for SqliteReader {
     fn list(&mut self, query: &Query) -> Result<Page, StoreError> {
         let limit = query.page();
         self.run(|connection| {
-            let tail = format!("ORDER BY d.notification, d.n LIMIT {}", limit + 1);
+            let tail = format!("ORDER BY d.key LIMIT {}", limit + 1);
             select(connection, query, &entry_columns(), &tail, |mut rows| {
                 let (mut page, mut count) = (Page::default(), 0);
                 while let Some(row) = rows.next()? {
@@ -191,7 +190,8 @@ fn select<T>(
     let mut values: Vec<(&str, &dyn ToSql)> = Vec::new();
     let (target, since) = (&query.target, query.since.map(rows::number));
     if query.id.is_some() {
-        conditions.push("m.id = :id".to_owned());
+        // The second is what lets it be found by the key.
+        conditions.push("m.id = :id AND d.key BETWEEN m.seq << 16 AND m.seq << 16 | 65535".to_owned());
         values.push((":id", &query.id));
     }
     if target.is_some() {
@@ -206,15 +206,15 @@ fn select<T>(
         conditions.push("instr(d.detail, :reason) > 0".to_owned());
         values.push((":reason", &query.reason));
     }
-    let after = query.after.map(|key| (rows::number(key.record), key.n));
-    if let Some((record, n)) = &after {
-        conditions.push("(d.notification, d.n) > (:record, :n)".to_owned());
-        values.extend([(":record", record as &dyn ToSql), (":n", n)]);
+    let after = query.after.map(rows::key_out);
+    if after.is_some() {
+        conditions.push("d.key > :after".to_owned());
+        values.push((":after", &after));
     }
     conditions.retain(|condition| !condition.is_empty());
     let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
     let sql = format!(
-        "SELECT {columns} FROM delivery d JOIN notification m ON m.seq = d.notification \
+        "SELECT {columns} FROM delivery d JOIN notification m ON m.seq = d.key >> 16 \
          WHERE {conditions} {tail}"
     );
     let mut statement = connection.prepare_cached(&sql)?;
@@ -254,10 +254,10 @@ fn last(page: &Page) -> Option<DeliveryKey> {
 fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry {
         key: rows::key(row, 0)?,
-        id: row.get(2)?,
-        level: rows::level(row, 3)?,
-        title: row.get(4)?,
-        at: rows::positive(row.get(5)?),
-        delivery: rows::delivery(row, 6)?,
+        id: row.get(1)?,
+        level: rows::level(row, 2)?,
+        title: row.get(3)?,
+        at: rows::positive(row.get(4)?),
+        delivery: rows::delivery(row, 5)?,
     })
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rusqlite::Row;
 use rusqlite::types::Type;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::contract::{Body, Class, Field, Level, Notification};
@@ -26,8 +27,8 @@ pub(super) const NOTIFICATION: &str =
 /// A body as JSON, in the form that it can be handed in in.
 pub(super) fn body_out(body: &Body) -> String {
     match body {
-        Body::Text(text) => json!(text).to_string(),
-        Body::Items(items) => json!(items).to_string(),
+        Body::Text(text) => json_of(text),
+        Body::Items(items) => json_of(items),
         // A list would be one of texts, as that of no texts is.
         Body::Fields(fields) if fields.is_empty() => "{}".to_owned(),
         Body::Fields(fields) => {
@@ -39,7 +40,12 @@ pub(super) fn body_out(body: &Body) -> String {
 
 /// Texts as JSON.
 pub(super) fn list_out(texts: &[String]) -> String {
-    if texts.is_empty() { "[]".to_owned() } else { json!(texts).to_string() }
+    if texts.is_empty() { "[]".to_owned() } else { json_of(texts) }
+}
+
+fn json_of(texts: &(impl Serialize + ?Sized)) -> String {
+    // Texts and lists of texts can always be written.
+    serde_json::to_string(texts).unwrap_or_default()
 }
 
 /// A number as SQLite keeps it: what does not fit into 63 bits is as far away as can be.
@@ -79,9 +85,18 @@ pub(super) fn delivery(row: &Row<'_>, first: usize) -> rusqlite::Result<Delivery
     Ok(Delivery { target: row.get(first)?, progress })
 }
 
-/// A key, from the two columns from `first` on.
-pub(super) fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<DeliveryKey> {
-    Ok(DeliveryKey { record: positive(row.get(first)?), n: row.get(first + 1)? })
+/// The deliveries of a notification, which `?1` is, as a condition on their keys.
+pub(super) const ITS_DELIVERIES: &str = "key BETWEEN ?1 << 16 AND ?1 << 16 | 65535";
+
+/// A key as SQLite keeps it: what does not fit into 63 bits is as far away as can be.
+pub(super) fn key_out(key: DeliveryKey) -> i64 {
+    number(key.record).min(i64::MAX >> 16) << 16 | i64::from(key.n)
+}
+
+/// A key, in a column.
+pub(super) fn key(row: &Row<'_>, column: usize) -> rusqlite::Result<DeliveryKey> {
+    let key = positive(row.get(column)?);
+    Ok(DeliveryKey { record: key >> 16, n: (key & 0xffff) as u16 })
 }
 
 /// A level, in a column.

@@ -32,8 +32,7 @@ CREATE UNIQUE INDEX notification_by_idempotency_key ON notification(idempotency_
 CREATE INDEX notification_unmatched ON notification(accepted_at) WHERE is_unmatched = 1;
 
 CREATE TABLE delivery (
-  notification   INTEGER NOT NULL REFERENCES notification(seq),
-  n              INTEGER NOT NULL,       -- its place among the notification's deliveries
+  key            INTEGER PRIMARY KEY,    -- notification.seq << 16 | its place among the notification's deliveries
   target         TEXT    NOT NULL,
   state          TEXT    NOT NULL,       -- queued, retrying, delivered, dead, dropped
   attempts       INTEGER NOT NULL,
@@ -51,11 +50,11 @@ CREATE TABLE delivery (
   parts          INTEGER NOT NULL,       -- requests of it that are delivered
   faults         INTEGER NOT NULL,       -- times in a row that the brain broke off
   plain          INTEGER NOT NULL,       -- 1: plain text, because the receiver refused the markup
-  PRIMARY KEY (notification, n)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX delivery_open ON delivery(notification, n) WHERE ended_at IS NULL;
+  room           BLOB                    -- for what comes to the row later, so that it need not move; NULL since then
+) STRICT;
+CREATE INDEX delivery_open ON delivery(key) WHERE ended_at IS NULL;
 CREATE INDEX delivery_ended ON delivery(ended_at) WHERE state IN ('delivered', 'dropped');
-CREATE INDEX delivery_dead ON delivery(notification, n) WHERE state = 'dead';
+CREATE INDEX delivery_dead ON delivery(key) WHERE state = 'dead';
 CREATE INDEX delivery_dead_ended ON delivery(ended_at) WHERE state = 'dead';
 
 CREATE TABLE endpoint (

@@ -4,7 +4,8 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, para
 
 use super::rows;
 use crate::clock::UnixMs;
-use crate::store::record::{Delivery, Health, LastReply, Progress, Record, Settlement};
+use crate::contract::Class;
+use crate::store::record::{Delivery, DeliveryKey, Health, LastReply, Progress, Record, Settlement, State};
 use crate::store::{Done, Limits, Operation, say_the_same};
 
 /// How many deliveries are forgotten in one step, and how many at most to make room for one record.
@@ -58,13 +59,13 @@ impl Tally {
 pub(super) struct Group<'t> {
     transaction: &'t Transaction<'t>,
     notification: Option<CachedStatement<'t>>,
-    delivery: Option<CachedStatement<'t>>,
-    settlement: Option<CachedStatement<'t>>,
+    queued: Option<CachedStatement<'t>>,
+    delivered: Option<CachedStatement<'t>>,
 }
 
 impl<'t> Group<'t> {
     pub(super) fn of(transaction: &'t Transaction<'t>) -> Self {
-        Self { transaction, notification: None, delivery: None, settlement: None }
+        Self { transaction, notification: None, queued: None, delivered: None }
     }
 }
 
@@ -110,10 +111,11 @@ pub(super) fn remove_after(connection: &Connection, last: u64) -> rusqlite::Resu
     let whole = connection.unchecked_transaction()?;
     let after = [rows::number(last)];
     let number = |sql: &str| whole.query_row(sql, after, |row| row.get(0)).map(rows::positive);
-    let details = format!("SELECT coalesce(sum({}), 0) FROM delivery WHERE notification > ?1", rows::DETAILS);
+    let details =
+        format!("SELECT coalesce(sum({}), 0) FROM delivery WHERE key >= (?1 + 1) << 16", rows::DETAILS);
     let sizes = number("SELECT coalesce(sum(size), 0) FROM notification WHERE seq > ?1")?;
     let gone = sizes.saturating_add(number(&details)?);
-    whole.execute("DELETE FROM delivery WHERE notification > ?1", after)?;
+    whole.execute("DELETE FROM delivery WHERE key >= (?1 + 1) << 16", after)?;
     whole.execute("DELETE FROM notification WHERE seq > ?1", after)?;
     let mut tally = Tally { last, ..Tally::read(&whole)? };
     tally.forget(gone);
@@ -175,7 +177,7 @@ fn accept(
         return known(transaction, record)?.ok_or(rusqlite::Error::StatementChangedRows(0));
     }
     for (n, delivery) in (0_u16..).zip(&record.deliveries) {
-        insert_delivery(group, number, n, delivery)?;
+        insert_delivery(group, DeliveryKey { record: number, n }, delivery)?;
     }
     tally.last = number;
     // What has ended already, or has no delivery, makes room for others.
@@ -201,18 +203,25 @@ fn known(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<Opt
     Ok(None)
 }
 
-fn insert_delivery(group: &mut Group<'_>, record: u64, n: u16, delivery: &Delivery) -> rusqlite::Result<()> {
-    let insert = ready(
-        &mut group.delivery,
-        group.transaction,
-        "INSERT INTO delivery (notification, n, target, state, attempts, queued_at, due_at, ended_at, \
-         detail, tried, parts, faults, sent, plain) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-    )?;
+fn insert_delivery(group: &mut Group<'_>, key: DeliveryKey, delivery: &Delivery) -> rusqlite::Result<()> {
     let Delivery { target, progress } = delivery;
+    if *progress == Progress::queued(progress.queued_at) {
+        // Nearly all, and half of what it takes is to say what is the same in all of them.
+        let insert = ready(
+            &mut group.queued,
+            group.transaction,
+            "INSERT INTO delivery (key, target, state, attempts, queued_at, due_at, detail, tried, parts, faults, \
+             sent, plain, room) VALUES (?1, ?2, 'queued', 0, ?3, ?3, '', 0, 0, 0, 0, 0, zeroblob(48))",
+        )?;
+        let queued_at = rows::number(progress.queued_at);
+        return insert.execute(params![rows::key_out(key), target, queued_at]).map(drop);
+    }
+    let mut insert = group.transaction.prepare_cached(
+        "INSERT INTO delivery (key, target, state, attempts, queued_at, due_at, ended_at, detail, tried, parts, \
+         faults, sent, plain) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?;
     insert.execute(params![
-        rows::number(record),
-        n,
+        rows::key_out(key),
         target,
         progress.state.name(),
         progress.attempts,
@@ -257,27 +266,72 @@ fn settle(
     if *had_ended && !has_ended && !limits.has_room(tally.open + 1, *level) {
         return Ok(Done::Full);
     }
-    let update = ready(
-        &mut group.settlement,
-        group.transaction,
-        "UPDATE delivery SET state = ?3, attempts = ?4, queued_at = ?5, due_at = ?6, first_tried_at = ?7, \
-         tried_at = ?8, ended_at = ?9, class = ?10, detail = ?11, status = ?12, reply = ?13, tried = ?14, \
-         parts = ?15, faults = ?16, sent = ?17, plain = ?18 \
-         WHERE notification = ?1 AND n = ?2 AND (ended_at IS NOT NULL) = ?19",
-    )?;
+    if !update(group, *key, *had_ended, progress)? {
+        return Ok(Done::Unchanged);
+    }
+    let (reopens, ends) = (*had_ended && !has_ended, !*had_ended && has_ended);
+    tally.open = (tally.open + u64::from(reopens)).saturating_sub(u64::from(ends));
+    tally.bytes += progress.size();
+    tally.forget(*replaces);
+    let least = tally.least.filter(|_| !has_ended && !had_ended);
+    tally.least = least.map(|least| (least + progress.size()).saturating_sub(*replaces));
+    Ok(Done::Settled)
+}
+
+/// Writes down where a delivery stands; whether it had ended as it should have.
+fn update(
+    group: &mut Group<'_>,
+    key: DeliveryKey,
+    had_ended: bool,
+    progress: &Progress,
+) -> rusqlite::Result<bool> {
     let Progress { state, attempts, detail, class, reply, queued_at, .. } = progress;
+    let instants = [progress.first_tried_at, progress.tried_at, progress.ended_at];
+    let [first_tried_at, tried_at, ended_at] = instants.map(|at| at.map(rows::number));
+    let (key, queued_at) = (rows::key_out(key), rows::number(*queued_at));
+    let arrives = matches!(
+        progress,
+        Progress {
+            state: State::Delivered,
+            class: Some(Class::Delivered),
+            due_at: None,
+            reply: None,
+            tried: 0,
+            faults: 0,
+            sent: 0,
+            ..
+        }
+    );
+    if arrives && !had_ended {
+        // Nearly all, as in `insert_delivery`.
+        let update = ready(
+            &mut group.delivered,
+            group.transaction,
+            "UPDATE delivery SET state = 'delivered', attempts = ?2, queued_at = ?3, due_at = NULL, first_tried_at = ?4, \
+             tried_at = ?5, ended_at = ?6, class = 'delivered', detail = ?7, status = NULL, reply = NULL, tried = 0, \
+             parts = ?8, faults = 0, sent = 0, plain = ?9, room = NULL WHERE key = ?1 AND ended_at IS NULL",
+        )?;
+        let Progress { parts, plain, .. } = progress;
+        let values =
+            params![key, attempts, queued_at, first_tried_at, tried_at, ended_at, detail, parts, plain];
+        return Ok(update.execute(values)? == 1);
+    }
+    let mut update = group.transaction.prepare_cached(
+        "UPDATE delivery SET state = ?2, attempts = ?3, queued_at = ?4, due_at = ?5, first_tried_at = ?6, \
+         tried_at = ?7, ended_at = ?8, class = ?9, detail = ?10, status = ?11, reply = ?12, tried = ?13, \
+         parts = ?14, faults = ?15, sent = ?16, plain = ?17, room = NULL WHERE key = ?1 AND (ended_at IS NOT NULL) = ?18",
+    )?;
     let (status, body) = reply.as_ref().map(|LastReply { status, body }| (status, body)).unzip();
     let updated = update.execute(params![
-        rows::number(key.record),
-        key.n,
+        key,
         state.name(),
         attempts,
-        rows::number(*queued_at),
+        queued_at,
         progress.due_at.map(rows::number),
-        progress.first_tried_at.map(rows::number),
-        progress.tried_at.map(rows::number),
-        progress.ended_at.map(rows::number),
-        class.map(crate::contract::Class::name),
+        first_tried_at,
+        tried_at,
+        ended_at,
+        class.map(Class::name),
         detail,
         status,
         body,
@@ -288,16 +342,7 @@ fn settle(
         progress.plain,
         had_ended,
     ])?;
-    if updated == 0 {
-        return Ok(Done::Unchanged);
-    }
-    let (reopens, ends) = (*had_ended && !has_ended, !*had_ended && has_ended);
-    tally.open = (tally.open + u64::from(reopens)).saturating_sub(u64::from(ends));
-    tally.bytes += progress.size();
-    tally.forget(*replaces);
-    let least = tally.least.filter(|_| !has_ended && !had_ended);
-    tally.least = least.map(|least| (least + progress.size()).saturating_sub(*replaces));
-    Ok(Done::Settled)
+    Ok(updated == 1)
 }
 
 // === prune ===
@@ -350,24 +395,26 @@ fn forget(
     let Some(until) = until else { return Ok(0) };
     let sql = match which {
         Which::Ended => {
-            "DELETE FROM delivery WHERE (notification, n) IN (SELECT notification, n FROM delivery \
+            "DELETE FROM delivery WHERE key IN (SELECT key FROM delivery \
              WHERE state IN ('delivered', 'dropped') AND ended_at <= ?1 \
-             ORDER BY ended_at, notification, n LIMIT ?2) RETURNING notification, "
+             ORDER BY ended_at, key LIMIT ?2) RETURNING key >> 16, "
         }
         Which::Dead => {
-            "DELETE FROM delivery WHERE (notification, n) IN (SELECT notification, n FROM delivery \
-             WHERE state = 'dead' AND ended_at <= ?1 ORDER BY ended_at LIMIT ?2) RETURNING notification, "
+            "DELETE FROM delivery WHERE key IN (SELECT key FROM delivery \
+             WHERE state = 'dead' AND ended_at <= ?1 ORDER BY ended_at LIMIT ?2) RETURNING key >> 16, "
         }
     };
     let mut delete = transaction.prepare_cached(&format!("{sql}{}", rows::DETAILS))?;
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, rows::positive(row.get(1)?)));
     let gone = delete.query_map(params![rows::number(until), most], read)?;
     let gone: Vec<(i64, u64)> = gone.collect::<Result<_, _>>()?;
+    let empty = format!(
+        "DELETE FROM notification WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE {}) RETURNING size",
+        rows::ITS_DELIVERIES
+    );
     for (record, details) in &gone {
         tally.forget(*details);
-        let empty = "DELETE FROM notification WHERE seq = ?1 AND NOT EXISTS \
-             (SELECT 1 FROM delivery WHERE notification = ?1) RETURNING size";
-        let mut delete = transaction.prepare_cached(empty)?;
+        let mut delete = transaction.prepare_cached(&empty)?;
         let size: Option<i64> = delete.query_row([record], |row| row.get(0)).optional()?;
         tally.forget(size.map_or(0, rows::positive));
     }

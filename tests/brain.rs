@@ -96,7 +96,7 @@ fn start_as(brain: &Brain, targets: &[String], set: impl FnOnce(Builder) -> Buil
 
 async fn delivery(stage: &Stage, id: &str, target: &str) -> Delivery {
     let deliveries = stage.deliveries(id).await;
-    let found = deliveries.iter().find(|delivery| delivery.target == target);
+    let found = deliveries.iter().find(|delivery| &*delivery.target == target);
     found.unwrap_or_else(|| panic!("no {target} in {deliveries:?}")).clone()
 }
 

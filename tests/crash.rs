@@ -61,7 +61,7 @@ fn on_disk(path: &Path) -> (HashSet<(String, String)>, HashSet<String>) {
         let page = reader.list(&query).expect("the file can be read");
         for entry in page.entries {
             if !entry.delivery.progress.state.has_ended() {
-                open.insert((entry.id.clone(), entry.delivery.target));
+                open.insert((entry.id.clone(), entry.delivery.target.to_string()));
             }
             all.insert(entry.id);
         }

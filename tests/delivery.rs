@@ -194,8 +194,8 @@ async fn an_unknown_name_is_reported_and_counted_and_the_others_get_theirs() {
     let receipt = stage.hand_in(Notification::new(Level::Info, "x").to("phone").to("fhone")).await;
     stage.drive().await;
     let deliveries = stage.deliveries(&receipt.id).await;
-    assert_eq!((deliveries[0].target.as_str(), deliveries[0].progress.state), ("phone", State::Delivered));
-    assert_eq!((deliveries[1].target.as_str(), deliveries[1].progress.state), ("fhone", State::Dead));
+    assert_eq!((&*deliveries[0].target, deliveries[0].progress.state), ("phone", State::Delivered));
+    assert_eq!((&*deliveries[1].target, deliveries[1].progress.state), ("fhone", State::Dead));
     assert!(
         deliveries[1].progress.detail.contains("did you mean `phone`?"),
         "{}",

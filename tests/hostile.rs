@@ -54,7 +54,7 @@ async fn beside_a_healthy_one(scheme: &str, answer: Answer, ends: Ends) -> (Stat
     }
     assert_eq!(stage.nuncio.stats().await.expect("it runs").in_flight, 0);
     let deliveries = stage.deliveries(&id).await;
-    let hostile = deliveries.iter().find(|delivery| delivery.target == "hostile").unwrap();
+    let hostile = deliveries.iter().find(|delivery| &*delivery.target == "hostile").unwrap();
     (hostile.progress.state, hostile.progress.attempts)
 }
 

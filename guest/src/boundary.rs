@@ -107,15 +107,16 @@ impl GuestDispatcher for Config {
         Config::targets(self).iter().map(target).collect()
     }
 
-    fn route(&self, notification: wit::Notification) -> wit::Routed {
-        let Routed { targets, unknown } = Config::route(self, &notification_in(notification));
-        let unknown = unknown.into_iter();
-        wit::Routed {
-            targets: targets.into_iter().map(number_out).collect(),
-            unknown: unknown
-                .map(|Unknown { at, because }| wit::UnknownName { at: number_out(at), because })
-                .collect(),
-        }
+    fn route(&self, notifications: Vec<wit::Notification>) -> Vec<wit::Routed> {
+        let unknown = |Unknown { at, because }| wit::UnknownName { at: number_out(at), because };
+        let routed = |notification: wit::Notification| {
+            let Routed { targets, unknown: names } = Config::route(self, &notification_in(notification));
+            wit::Routed {
+                targets: targets.into_iter().map(number_out).collect(),
+                unknown: names.into_iter().map(unknown).collect(),
+            }
+        };
+        notifications.into_iter().map(routed).collect()
     }
 
     fn explain(&self, notification: wit::Notification) -> Vec<wit::Decision> {

@@ -120,17 +120,19 @@ fn against_native(brain: &Brain) {
     let mut of_all = [0.0; 3];
     for (target, name) in (0..).zip(["phone", "desk", "chat"]) {
         let (alone, failure) = ([tried(&delivered)], [tried(&failed)]);
+        let notifications = vec![notification.clone(); AT_ONCE];
         let (at_once, attempts) = (vec![tried(&delivered); AT_ONCE], vec![FIRST; AT_ONCE]);
         let mut kinds: Vec<Kind<'_>> = vec![
             (
                 "route to three targets".into(),
-                Box::new(|| drop(black_box(dispatcher.route(&notification).unwrap()))),
+                Box::new(|| route(&dispatcher, std::slice::from_ref(&notification))),
             ),
             ("".into(), Box::new(|| native_route(&config, &same))),
             (format!("format for `{name}`"), Box::new(|| format(&dispatcher, target, &notification))),
             ("".into(), Box::new(|| native_format(&config, name, &same))),
             ("judge a success".into(), Box::new(|| judge(&dispatcher, target, &alone, endpoint))),
             ("".into(), Box::new(|| native_judge(&config, name, &same_reply))),
+            (format!("route {AT_ONCE}"), Box::new(|| route(&dispatcher, &notifications))),
             ("judge a failure".into(), Box::new(|| judge(&dispatcher, target, &failure, endpoint))),
             (
                 format!("judge {AT_ONCE} successes"),
@@ -154,16 +156,14 @@ fn against_native(brain: &Brain) {
                     );
                     sums[0] += component.median();
                     sums[2] += native.median();
-                    // With many in flight, several are judged at once.
-                    sums[1] += if name.starts_with("judge") { 0.0 } else { component.median() };
+                    // With many in flight, several are routed and judged at once.
+                    sums[1] += if name.starts_with("format") { component.median() } else { 0.0 };
                 }
                 None => {
                     println!("| {name} | {} | | |", component.shown(2));
-                    sums[1] += if *name == format!("judge {AT_ONCE} successes") {
-                        component.median() / number(AT_ONCE as u64)
-                    } else {
-                        0.0
-                    };
+                    let counts =
+                        [format!("route {AT_ONCE}"), format!("judge {AT_ONCE} successes")].contains(name);
+                    sums[1] += if counts { component.median() / number(AT_ONCE as u64) } else { 0.0 };
                 }
             }
         }
@@ -174,7 +174,7 @@ fn against_native(brain: &Brain) {
     println!();
 }
 
-/// The component asked one by one, the same with several judged at once, and native code.
+/// The component asked one by one, the same with several routed and judged at once, and native code.
 fn show_sums(what: &str, [alone, at_once, native]: [f64; 3]) {
     println!("| **{what}** | {alone:.2} | {native:.2} | **{:.2}** |", alone / native);
     println!("| **{what}, {AT_ONCE} at once** | {at_once:.2} | {native:.2} | **{:.2}** |", at_once / native);
@@ -186,6 +186,10 @@ fn tried(outcome: &Outcome) -> Tried {
 
 fn admit(dispatcher: &Dispatcher, target: u32, attempts: &[Attempt], endpoint: Endpoint) {
     black_box(dispatcher.admit(target, attempts, endpoint, 0).unwrap());
+}
+
+fn route(dispatcher: &Dispatcher, notifications: &[Notification]) {
+    drop(black_box(dispatcher.route(notifications).unwrap()));
 }
 
 fn format(dispatcher: &Dispatcher, target: u32, notification: &Notification) {

@@ -122,7 +122,7 @@ fn work(kind: &str, times: u64) {
     let tried = [Tried { attempt, outcome: taken(), entropy: 7 }];
     for _ in 0..WARM_UP + times {
         match kind {
-            "route" => drop(black_box(dispatcher.route(&notification).unwrap())),
+            "route" => drop(black_box(dispatcher.route(std::slice::from_ref(&notification)).unwrap())),
             "admit" => drop(black_box(dispatcher.admit(0, &[attempt], endpoint, 0).unwrap())),
             "format" => drop(black_box(dispatcher.format(0, &notification, false, 0).unwrap().unwrap())),
             _ => drop(black_box(dispatcher.judge(0, &tried, endpoint, 0).unwrap())),

@@ -336,13 +336,20 @@ impl Dispatcher {
         self.call(|guest, store, this| guest.dispatcher().call_targets(store, this))
     }
 
-    /// Decides which targets get a notification.
+    /// Decides of some notifications which targets get them, each by itself.
     ///
     /// # Errors
     ///
-    /// Where the guest breaks off.
-    pub fn route(&self, notification: &Notification) -> Result<Routed, Fault> {
-        self.call(|guest, store, this| guest.dispatcher().call_route(store, this, notification))
+    /// Where the guest breaks off, or gives another number of answers.
+    pub fn route(&self, notifications: &[Notification]) -> Result<Vec<Routed>, Fault> {
+        let routed =
+            self.call(|guest, store, this| guest.dispatcher().call_route(store, this, notifications))?;
+        let (given, asked) = (routed.len(), notifications.len());
+        if given == asked {
+            Ok(routed)
+        } else {
+            Err(Fault(format!("it said of {given} notifications where they go, and was asked of {asked}")))
+        }
     }
 
     /// Says of every target whether it gets a notification and why, in their order, then of each name that is unknown.

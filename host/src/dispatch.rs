@@ -44,7 +44,7 @@ mod start;
 mod steer;
 mod tell;
 
-use accept::Accepting;
+use accept::{Accepting, Arrival};
 use attempt::Attempted;
 pub(crate) use attempt::Setup;
 use ending::Ending;
@@ -172,6 +172,10 @@ pub(crate) struct Dispatch {
     flights: Flights<Flight, Attempted>,
     /// What came of attempts in this round.
     landed: Vec<(Landed, Tried)>,
+    /// What was handed in in this round.
+    arrived: (Vec<Notification>, Vec<Arrival>),
+    /// Of how many notifications the guest is asked at once at most where they go.
+    routed_at_once: usize,
     /// How many notifications are on their way into the store, and their bytes.
     accepting: (usize, usize),
     /// What could not be written, and must be.
@@ -227,6 +231,8 @@ impl Dispatch {
             held: 0,
             flights: Flights::new(),
             landed: Vec::new(),
+            arrived: (Vec::new(), Vec::new()),
+            routed_at_once: ROUND,
             accepting: (0, 0),
             unwritten: VecDeque::new(),
             why_broken: None,
@@ -368,6 +374,7 @@ impl Dispatch {
             let Ok(new) = inbox.handed.try_recv() else { break };
             self.take(Wake::New(new), inbox);
         }
+        self.route_arrived();
     }
 
     /// Has the loop wake up for what nobody will say. One alarm serves as many rounds as want the same.
@@ -440,6 +447,7 @@ impl Dispatch {
             Question::Steer(steer, entries, reply) => self.steer(steer, entries, reply),
             Question::Reload(setup, limits, in_all, reply) => {
                 self.lanes.open_only(&setup, &mut self.schedule);
+                self.routed_at_once = ROUND;
                 self.schedule.set_in_all(in_all);
                 (self.setup, self.limits) = (setup, limits);
                 self.submit(Ticket::Limit, Operation::Limit(limits));

@@ -104,6 +104,42 @@ async fn a_message_that_the_guest_breaks_off_at_takes_no_other_with_it() {
 }
 
 #[tokio::test]
+async fn a_guest_that_breaks_off_at_several_notifications_is_asked_where_each_goes() {
+    for mode in ["route-traps-at-several", "route-loops-at-several", "routes-none-of-several"] {
+        let (progress, waits) = ends(mode, ["x"; MANY]).await;
+        assert_eq!((states(&progress), waits), (vec![(State::Delivered, 1); MANY], vec![]), "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn a_notification_that_the_guest_cannot_route_is_refused_and_no_other_with_it() {
+    for (mode, poison, error) in [
+        ("route-traps-at-one", Some(3), "the guest broke off: "),
+        ("routes-none", None, "it said of 0 notifications where they go, and was asked of 1"),
+        ("routes-twice", None, "it said of 2 notifications where they go, and was asked of 1"),
+    ] {
+        let receiver = Receiver::start([reply(200)]);
+        let stage = start_as(&rogue(), &[target(mode, &receiver)], echoing);
+        let title = |n| if Some(n) == poison { "poison" } else { "x" };
+        let hand_in = |n| stage.nuncio.notify(Notification::new(Level::Info, title(n))).unwrap();
+        let tickets: Vec<_> = (0..MANY).map(hand_in).collect();
+        for (ticket, n) in tickets.into_iter().zip(0..) {
+            let accepted = ticket.accepted().await;
+            if poison.is_none_or(|poison| poison == n) {
+                let said = accepted.unwrap_err().to_string();
+                assert!(said.contains(error), "{mode}: {said}");
+            } else {
+                assert_eq!(accepted.unwrap().targets.len(), 1, "{mode}");
+            }
+        }
+        stage.drive().await;
+        let stats = stage.nuncio.stats().await.unwrap();
+        let accepted = if poison.is_some() { MANY as u64 - 1 } else { 0 };
+        assert_eq!((stats.accepted, stats.delivered), (accepted, accepted), "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn as_many_judgements_as_outcomes_or_none_counts() {
     for mode in ["judges-none", "judges-twice"] {
         let (progress, _) = ends(mode, ["x"; MANY]).await;

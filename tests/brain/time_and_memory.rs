@@ -135,7 +135,7 @@ async fn the_largest_notification_is_far_from_what_an_answer_may_bring() {
     for notification in [text, fields] {
         assert!(notification.size() <= LARGEST_NOTIFICATION, "{}", notification.size());
         assert!(notification.size() > LARGEST_NOTIFICATION * 9 / 10, "{}", notification.size());
-        dispatcher.route(&notification).unwrap();
+        dispatcher.route(std::slice::from_ref(&notification)).unwrap();
         for target in 0..4 {
             assert!(!dispatcher.format(target, &notification, false, 0).unwrap().unwrap().is_empty());
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::item::Item;
+use super::judge::LARGEST_AT_ONCE;
 use super::{Dispatch, End, GUEST_INVALID, Handed, Ticket, shortened};
 use crate::contract::{Notification, Routed, UnknownName};
 use crate::crash;
@@ -16,6 +17,12 @@ use crate::store::{Delivery, DeliveryKey, Done, Operation, Progress, Record, Sto
 /// A notification on its way into the store.
 pub(super) struct Accepting {
     going: Going,
+    from: From,
+}
+
+/// A notification that was handed in, without what it says.
+pub(super) struct Arrival {
+    idempotency_key: Option<String>,
     from: From,
 }
 
@@ -47,17 +54,61 @@ impl Dispatch {
             let _ = reply.send(Err(StoreError::Broken(why).into()));
             return;
         }
-        match self.setup.dispatcher.route(&notification) {
-            Ok(routed) => self.keep(notification, idempotency_key, routed, From::Caller(reply)),
-            Err(fault) => drop(reply.send(Err(fault.into()))),
-        }
+        self.arrive(notification, Arrival { idempotency_key, from: From::Caller(reply) });
     }
 
     /// As [`Dispatch::take_in`], for a notice of our own about a target.
     pub(super) fn take_own(&mut self, notice: Notification, about: Arc<str>) {
-        match self.setup.dispatcher.route(&notice) {
-            Ok(routed) => self.keep(notice, None, routed, From::Ourselves(about)),
-            Err(fault) => self.forgo(&about, &fault),
+        self.arrive(notice, Arrival { idempotency_key: None, from: From::Ourselves(about) });
+    }
+
+    fn arrive(&mut self, notification: Notification, arrival: Arrival) {
+        self.accepting.0 += 1;
+        self.accepting.1 += notification.size();
+        self.arrived.0.push(notification);
+        self.arrived.1.push(arrival);
+    }
+
+    /// Has the guest say of all that was handed in where it goes, of as much at once as it may be asked about.
+    pub(super) fn route_arrived(&mut self) {
+        let (mut notifications, mut arrivals) = std::mem::take(&mut self.arrived);
+        while !notifications.is_empty() {
+            let sizes = notifications.iter().scan(0_usize, |size, next| {
+                *size = size.saturating_add(next.size());
+                Some(*size)
+            });
+            let count = sizes.take(self.routed_at_once).take_while(|size| *size <= LARGEST_AT_ONCE).count();
+            let count = count.clamp(1, notifications.len());
+            let (rest, later) = (notifications.split_off(count), arrivals.split_off(count));
+            self.route(notifications, arrivals);
+            (notifications, arrivals) = (rest, later);
+        }
+    }
+
+    fn route(&mut self, notifications: Vec<Notification>, arrivals: Vec<Arrival>) {
+        let routed = self.setup.dispatcher.route(&notifications);
+        let (asked, all) = (notifications.len(), notifications.into_iter().zip(arrivals));
+        match routed {
+            Ok(routed) => {
+                for ((notification, arrival), routed) in all.zip(routed) {
+                    self.keep(notification, arrival, routed);
+                }
+            }
+            // Which of them it was shows when each goes alone.
+            Err(_) if asked > 1 => {
+                self.routed_at_once = asked.div_ceil(2);
+                all.for_each(|(notification, arrival)| self.route(vec![notification], vec![arrival]));
+            }
+            Err(fault) => {
+                for (notification, Arrival { from, .. }) in all {
+                    self.accepting.0 -= 1;
+                    self.accepting.1 -= notification.size();
+                    match from {
+                        From::Caller(reply) => drop(reply.send(Err(fault.clone().into()))),
+                        From::Ourselves(about) => self.forgo(&about, &fault),
+                    }
+                }
+            }
         }
     }
 
@@ -67,22 +118,17 @@ impl Dispatch {
         self.alerts.forget(about);
     }
 
-    fn keep(
-        &mut self,
-        notification: Notification,
-        idempotency_key: Option<String>,
-        routed: Routed,
-        from: From,
-    ) {
+    fn keep(&mut self, notification: Notification, arrival: Arrival, routed: Routed) {
+        let Arrival { idempotency_key, from } = arrival;
         let going = self.going(routed, &notification);
         let at = self.timeline.wall();
-        let queued = going.targets.iter().map(|target| Delivery::queued(&**target, at));
-        let dead =
-            going.unknown.iter().map(|unknown| Delivery::dead(&*unknown.name, at, unknown.because.clone()));
+        let queued = going.targets.iter().map(|target| Delivery::queued(Arc::clone(target), at));
+        let dead = going
+            .unknown
+            .iter()
+            .map(|unknown| Delivery::dead(unknown.name.as_str(), at, unknown.because.clone()));
         let deliveries: Vec<Delivery> = queued.chain(dead).take(usize::from(u16::MAX)).collect();
         let record = Record { notification: Arc::new(notification), idempotency_key, deliveries };
-        self.accepting.0 += 1;
-        self.accepting.1 += record.notification.size();
         self.submit(Ticket::Accept(Accepting { going, from }), Operation::Accept(record));
     }
 
@@ -104,6 +150,9 @@ impl Dispatch {
         let names: Vec<Option<&String>> = names.collect();
         if names.iter().any(Option::is_none) {
             tracing::error!(id = %notification.id, "{GUEST_INVALID}: it says that a name is unknown which nobody asked for");
+        }
+        if unknown.is_empty() {
+            return Going { targets, unknown: Vec::new() };
         }
         let mut seen: HashSet<&str> = targets.iter().map(|target| &**target).collect();
         let named = unknown.into_iter().zip(names).filter_map(|(unknown, name)| Some((unknown, name?)));

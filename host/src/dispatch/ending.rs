@@ -28,6 +28,7 @@ impl Dispatch {
             // Meanwhile more may come back.
             self.judge_landed();
         }
+        self.route_arrived();
         self.flights.break_off().await;
         for (ticket, operation) in std::mem::take(&mut self.unwritten) {
             self.submit(ticket, operation);

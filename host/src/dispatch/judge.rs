@@ -11,10 +11,10 @@ use super::item::Item;
 use super::{Dispatch, GUEST_INVALID, GUEST_TRAP, shortened};
 use crate::clock::UnixMs;
 use crate::contract::{Breaker, Class, Judged, Judgement, Outcome, TargetNumber, Tried};
-use crate::store::LastReply;
 
-/// How much the replies may be that the guest is asked about at once, in bytes; a single one may be more.
-const LARGEST_AT_ONCE: usize = 256 << 10;
+/// How much the replies may be, or the notifications, that the guest is asked about at once, in bytes; a single one may
+/// be more.
+pub(super) const LARGEST_AT_ONCE: usize = 256 << 10;
 
 /// A delivery of which an attempt has come to something, that is not judged yet.
 pub(super) struct Landed {
@@ -93,11 +93,7 @@ impl Dispatch {
                 for ((Landed { item, parts, .. }, judgement), tried) in
                     landed.into_iter().zip(judgements).zip(tried)
                 {
-                    let reply = match tried.outcome {
-                        Outcome::Reply(reply) => Some(LastReply::of(reply.status, &reply.body)),
-                        Outcome::Failed(_) => None,
-                    };
-                    self.follow(item, judgement, reply, parts, now);
+                    self.follow(item, judgement, tried.outcome, parts, now);
                 }
             }
             // Which of them it was shows when each is judged alone.

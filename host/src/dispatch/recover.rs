@@ -2,6 +2,7 @@
 //! it has the store forget.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::item::{self, Item, Last};
@@ -30,7 +31,7 @@ pub(super) struct Recovery {
     accepted: u64,
     is_over: bool,
     /// How many were found for targets that the configuration does not have.
-    orphans: BTreeMap<String, u64>,
+    orphans: BTreeMap<Arc<str>, u64>,
 }
 
 /// What was read.
@@ -99,7 +100,7 @@ impl Dispatch {
             return self.read_on();
         }
         for (target, deliveries) in std::mem::take(&mut self.recovery.orphans) {
-            tracing::warn!(target, deliveries, "waiting for a target that the configuration does not have");
+            tracing::warn!(%target, deliveries, "waiting for a target that the configuration does not have");
         }
         self.prune_at = Some(self.timeline.now());
         std::mem::take(&mut self.after_recovery).into_iter().for_each(|question| self.answer(question));

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::alert::{self, Trouble};
 use crate::clock::UnixMs;
-use crate::contract::{Judgement, Tried, Verdict};
+use crate::contract::{Judgement, Outcome, Tried, Verdict};
 use crate::event::Happened;
 use crate::store::{Done, LastReply, Operation, Settlement, State, StoreError};
 
@@ -85,11 +85,15 @@ impl Dispatch {
         &mut self,
         mut item: Item,
         judgement: Judgement,
-        reply: Option<LastReply>,
+        outcome: Outcome,
         parts: u32,
         now: UnixMs,
     ) {
         let (class, detail) = (Some(judgement.class), judgement.detail);
+        let reply = || match &outcome {
+            Outcome::Reply(reply) => Some(LastReply::of(reply.status, &reply.body)),
+            Outcome::Failed(_) => None,
+        };
         item.faults = 0;
         if judgement.plain && !item.is_plain {
             // As plain text it may be other requests, so that nothing of it counts as delivered.
@@ -101,10 +105,10 @@ impl Dispatch {
                 item.attempts = item.attempts.saturating_add(1);
                 // The next request has its own retries.
                 (item.tried, item.sent) = (0, 0);
-                let last = Last { detail, class, reply };
                 if item.parts >= parts {
-                    self.finish(item, true, State::Delivered, Last { reply: None, ..last });
+                    self.finish(item, true, State::Delivered, Last { detail, class, reply: None });
                 } else {
+                    let last = Last { detail, class, reply: reply() };
                     self.settle(item, true, Some(now), last, Then::GoOn);
                 }
             }
@@ -113,7 +117,7 @@ impl Dispatch {
                 item.tried = item.tried.saturating_add(1);
                 item.sent = item.sent.saturating_add(1);
                 let due = at.clamp(now.saturating_add(1), now.saturating_add(LONGEST_WAIT_MS));
-                self.wait(item, true, due, Last { detail, class, reply });
+                self.wait(item, true, due, Last { detail, class, reply: reply() });
             }
             Verdict::Park => {
                 item.attempts = item.attempts.saturating_add(1);
@@ -121,14 +125,14 @@ impl Dispatch {
                 // Behind all others that wait; `admit` says when. Not at once, or a guest that never counts and
                 // always admits would send without end.
                 let due = now.saturating_add(AFTER_PARKING_MS);
-                self.wait(item, true, due, Last { detail, class, reply });
+                self.wait(item, true, due, Last { detail, class, reply: reply() });
             }
             Verdict::Dead(reason) => {
                 item.attempts = item.attempts.saturating_add(1);
                 let reason = shortened(reason);
                 let detail =
                     if detail.is_empty() { reason } else { format!("{reason}; the last was: {detail}") };
-                self.finish(item, true, State::Dead, Last { detail, class, reply });
+                self.finish(item, true, State::Dead, Last { detail, class, reply: reply() });
             }
         }
     }

@@ -67,7 +67,7 @@ fn limit(store: &mut dyn Store, change: impl FnOnce(&mut Limits)) {
 
 fn states(store: &dyn Store, id: &str) -> Option<Vec<(String, State)>> {
     let record = store.reader().find(id).unwrap()?;
-    Some(record.deliveries.into_iter().map(|d| (d.target, d.progress.state)).collect())
+    Some(record.deliveries.into_iter().map(|d| (d.target.to_string(), d.progress.state)).collect())
 }
 
 fn prune(store: &mut dyn Store, now: UnixMs) -> Option<UnixMs> {

@@ -1,9 +1,13 @@
 //! A store in memory: what it holds is gone with the process.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::record::{Delivery, DeliveryKey, Health, Record, Settlement, State};
+use foldhash::HashMap;
+
+use super::record::{Delivery, DeliveryKey, Health, Progress, Record, Settlement, State};
 use super::{
     Count, Done, Entry, Limits, Operation, Page, Query, Reader, Store, StoreError, Usage, say_the_same,
 };
@@ -25,7 +29,7 @@ pub struct MemoryStore {
 #[derive(Debug)]
 struct Kept {
     records: BTreeMap<u64, Stored>,
-    ids: HashMap<String, u64>,
+    by_id: HashMap<ById, u64>,
     idempotency_keys: HashMap<String, u64>,
     /// Deliveries that arrived or were dropped, by when they did.
     ended: BTreeSet<(UnixMs, DeliveryKey)>,
@@ -39,6 +43,10 @@ struct Kept {
     last: u64,
     limits: Limits,
 }
+
+/// A notification that is known by its id.
+#[derive(Debug)]
+struct ById(Arc<Notification>);
 
 #[derive(Debug)]
 struct Stored {
@@ -54,8 +62,8 @@ impl Default for MemoryStore {
     fn default() -> Self {
         let kept = Kept {
             records: BTreeMap::new(),
-            ids: HashMap::new(),
-            idempotency_keys: HashMap::new(),
+            by_id: HashMap::default(),
+            idempotency_keys: HashMap::default(),
             ended: BTreeSet::new(),
             dead: BTreeSet::new(),
             unmatched: BTreeSet::new(),
@@ -119,7 +127,7 @@ impl Reader for MemoryStore {
 
     fn find(&mut self, id: &str) -> Result<Option<Record>, StoreError> {
         let kept = self.lock();
-        let stored = kept.ids.get(id).and_then(|record| kept.records.get(record));
+        let stored = kept.by_id.get(id).and_then(|record| kept.records.get(record));
         Ok(stored.map(|stored| Record {
             notification: Arc::clone(&stored.notification),
             idempotency_key: stored.idempotency_key.clone(),
@@ -157,7 +165,7 @@ impl Reader for MemoryStore {
             let state = progress.state;
             let place = State::ALL.iter().position(|other| *other == state).unwrap_or_default();
             let count = counts.entry((target, place)).or_insert_with(|| Count {
-                target: target.clone(),
+                target: target.to_string(),
                 state,
                 deliveries: 0,
                 oldest: progress.queued_at,
@@ -173,6 +181,26 @@ impl Reader for MemoryStore {
         Ok(self.lock().healths.values().cloned().collect())
     }
 }
+
+impl Borrow<str> for ById {
+    fn borrow(&self) -> &str {
+        &self.0.id
+    }
+}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ById {}
 
 impl Stored {
     fn entry(&self, key: DeliveryKey, delivery: &Delivery) -> Entry {
@@ -192,7 +220,8 @@ impl Kept {
     fn accept(&mut self, record: &Record) -> Done {
         let notification = &record.notification;
         let by_key = record.idempotency_key.as_ref().and_then(|key| self.idempotency_keys.get(key));
-        if let Some(known) = self.ids.get(&notification.id).or(by_key).and_then(|n| self.records.get(n)) {
+        let by_id = self.by_id.get(notification.id.as_str());
+        if let Some(known) = by_id.or(by_key).and_then(|n| self.records.get(n)) {
             let is_same = say_the_same(&known.notification, notification);
             return Done::Known { id: known.notification.id.clone(), is_same };
         }
@@ -209,12 +238,12 @@ impl Kept {
         let number = self.last;
         self.open += open;
         self.bytes += bytes;
-        self.ids.insert(notification.id.clone(), number);
+        self.by_id.insert(ById(Arc::clone(notification)), number);
         if let Some(key) = &record.idempotency_key {
             self.idempotency_keys.insert(key.clone(), number);
         }
         for (n, delivery) in (0..).zip(&record.deliveries) {
-            self.note_end(DeliveryKey { record: number, n }, delivery);
+            self.note_end(DeliveryKey { record: number, n }, &delivery.progress);
         }
         if record.deliveries.is_empty() {
             self.unmatched.insert((notification.at, number));
@@ -249,16 +278,15 @@ impl Kept {
         }
         self.bytes = (self.bytes + progress.size()).saturating_sub(delivery.progress.size());
         delivery.progress = progress.clone();
-        let delivery = delivery.clone();
         let ends = !before.has_ended() && progress.state.has_ended();
         self.open = (self.open + u64::from(reopens)).saturating_sub(u64::from(ends));
-        self.note_end(*key, &delivery);
+        self.note_end(*key, progress);
         Done::Settled
     }
 
-    fn note_end(&mut self, key: DeliveryKey, delivery: &Delivery) {
-        let Some(at) = delivery.progress.ended_at else { return };
-        let list = if delivery.progress.state == State::Dead { &mut self.dead } else { &mut self.ended };
+    fn note_end(&mut self, key: DeliveryKey, progress: &Progress) {
+        let Some(at) = progress.ended_at else { return };
+        let list = if progress.state == State::Dead { &mut self.dead } else { &mut self.ended };
         list.insert((at, key));
     }
 
@@ -300,12 +328,12 @@ impl Kept {
             return true;
         }
         let mut left = self.bytes;
-        let (mut gone, mut count) = (HashMap::new(), 0);
+        let (mut gone, mut count) = (HashMap::<u64, usize>::default(), 0);
         for (_, key) in self.ended.iter().take(MOST) {
             let Some(stored) = self.records.get(&key.record) else { continue };
             let delivery = stored.deliveries.get(usize::from(key.n)).and_then(Option::as_ref);
             left = left.saturating_sub(delivery.map_or(0, |delivery| delivery.progress.size()));
-            let gone: &mut usize = gone.entry(key.record).or_default();
+            let gone = gone.entry(key.record).or_default();
             *gone += 1;
             if stored.deliveries.iter().flatten().count() == *gone {
                 left = left.saturating_sub(stored.size);
@@ -355,7 +383,7 @@ impl Kept {
     fn forget_record(&mut self, record: u64) {
         let Some(stored) = self.records.remove(&record) else { return };
         self.bytes = self.bytes.saturating_sub(stored.size);
-        self.ids.remove(&stored.notification.id);
+        self.by_id.remove(stored.notification.id.as_str());
         if let Some(key) = &stored.idempotency_key {
             self.idempotency_keys.remove(key);
         }

@@ -126,7 +126,7 @@ impl Query {
         let heard = progress.ended_at.or(progress.tried_at).unwrap_or(progress.queued_at);
         self.id.as_ref().is_none_or(|id| *id == entry.id)
             && (self.states.is_empty() || self.states.contains(&progress.state))
-            && self.target.as_ref().is_none_or(|target| *target == entry.delivery.target)
+            && self.target.as_ref().is_none_or(|target| **target == *entry.delivery.target)
             && self.level.is_none_or(|level| level as u8 <= entry.level as u8)
             && self.since.is_none_or(|since| since <= heard)
             && self.reason.as_ref().is_none_or(|reason| progress.detail.contains(reason))

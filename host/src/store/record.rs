@@ -27,7 +27,7 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Delivery {
     /// The target's name.
-    pub target: String,
+    pub target: Arc<str>,
     /// Where it stands.
     #[serde(flatten)]
     pub progress: Progress,
@@ -156,13 +156,13 @@ impl Record {
 impl Delivery {
     /// A delivery that waits for its first attempt.
     #[must_use]
-    pub fn queued(target: impl Into<String>, at: UnixMs) -> Self {
+    pub fn queued(target: impl Into<Arc<str>>, at: UnixMs) -> Self {
         Self { target: target.into(), progress: Progress::queued(at) }
     }
 
     /// A delivery that ended before its first attempt.
     #[must_use]
-    pub fn dead(target: impl Into<String>, at: UnixMs, reason: String) -> Self {
+    pub fn dead(target: impl Into<Arc<str>>, at: UnixMs, reason: String) -> Self {
         let (state, detail) = (State::Dead, reason);
         let progress = Progress { state, detail, due_at: None, ended_at: Some(at), ..Progress::queued(at) };
         Self { target: target.into(), progress }

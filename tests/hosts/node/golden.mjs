@@ -104,7 +104,7 @@ function answersTo(cases, { catalog, ingest, dispatcher: { Dispatcher, untried }
     cases: cases.cases.map((asked) => {
       const notification = ingest.read(text(asked.notification), asked.id, BigInt(asked.at));
       const decisions = dispatcher.explain(notification);
-      const routed = dispatcher.route(notification);
+      const [routed] = dispatcher.route([notification]);
       const chosen = decisions.filter(({ choice }) => choice === 'send').map(({ target }) => target);
       const targets = [...chosen, ...(asked.ask ?? [])];
       const deliveries = targets.map((target) => deliver(dispatcher, untried(), target, notification, asked));

@@ -60,7 +60,7 @@ def answers_to(cases, brain):
     def answer(asked):
         notification, written = read(asked, text(asked["notification"]))
         decisions = brain.on(dispatcher, "explain", notification)[1]
-        routed = brain.on(dispatcher, "route", notification)[1]
+        routed = brain.on(dispatcher, "route", [notification])[1][0]
         chosen = [decision["target"] for decision in decisions if decision["choice"] == "send"]
         asked = {"ask": [], "endpoint": {}, **asked}
         delivered = [deliver(brain, dispatcher, target, notification, asked) for target in chosen + asked["ask"]]

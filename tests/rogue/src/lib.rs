@@ -181,26 +181,24 @@ impl GuestDispatcher for Rogue {
         own.chain((0..invented).map(excess::name)).chain(nameless).map(named).collect()
     }
 
-    fn route(&self, notification: Notification) -> Routed {
-        let mut targets = Vec::new();
-        let mut unknown = Vec::new();
-        for (number, target) in (0..).zip(&self.0) {
-            if !notification.to.is_empty() && !notification.to.contains(&target.name) {
-                continue;
-            }
-            targets.push(number);
-            match target.mode.as_str() {
-                "invents" => targets.extend([u32::MAX, 7_000]),
-                "invents-many" => targets.extend(1_000..11_000),
-                "names-twice" => targets.push(number),
-                "is-there-twice" => targets.push(1),
-                "too-many-targets-chosen" => targets.extend(0..3_000_000),
-                "knows-not-what-nobody-asked" => unknown.push(unknown_name(u32::MAX)),
-                "knows-not-what-it-knows" => unknown.extend([unknown_name(0), unknown_name(0)]),
-                _ => {}
-            }
+    fn route(&self, notifications: Vec<Notification>) -> Vec<Routed> {
+        let are_several = notifications.len() > 1;
+        // One message takes the others with it, where they are asked about together.
+        let has_poison = notifications.iter().any(|notification| notification.title == "poison");
+        if self.has("route-traps-at-several") && are_several || self.has("route-traps-at-one") && has_poison {
+            std::process::abort();
         }
-        Routed { targets, unknown }
+        if self.has("route-loops-at-several") && are_several {
+            excess::endless();
+        }
+        let mut routed: Vec<Routed> = notifications.iter().map(|one| self.routed(one)).collect();
+        if self.has("routes-none") || self.has("routes-none-of-several") && are_several {
+            routed.clear();
+        }
+        if self.has("routes-twice") {
+            routed.extend(routed.clone());
+        }
+        routed
     }
 
     fn explain(&self, notification: Notification) -> Vec<Decision> {
@@ -338,6 +336,28 @@ fn unknown_name(at: u32) -> UnknownName {
 }
 
 impl Rogue {
+    fn routed(&self, notification: &Notification) -> Routed {
+        let mut targets = Vec::new();
+        let mut unknown = Vec::new();
+        for (number, target) in (0..).zip(&self.0) {
+            if !notification.to.is_empty() && !notification.to.contains(&target.name) {
+                continue;
+            }
+            targets.push(number);
+            match target.mode.as_str() {
+                "invents" => targets.extend([u32::MAX, 7_000]),
+                "invents-many" => targets.extend(1_000..11_000),
+                "names-twice" => targets.push(number),
+                "is-there-twice" => targets.push(1),
+                "too-many-targets-chosen" => targets.extend(0..3_000_000),
+                "knows-not-what-nobody-asked" => unknown.push(unknown_name(u32::MAX)),
+                "knows-not-what-it-knows" => unknown.extend([unknown_name(0), unknown_name(0)]),
+                _ => {}
+            }
+        }
+        Routed { targets, unknown }
+    }
+
     fn has(&self, mode: &str) -> bool {
         self.0.iter().any(|target| target.mode == mode)
     }

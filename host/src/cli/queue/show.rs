@@ -114,7 +114,7 @@ fn row(entry: &Entry, now: u64) -> [String; 8] {
     }
     [
         entry.id.clone(),
-        target.clone(),
+        target.to_string(),
         entry.level.name().to_owned(),
         progress.state.to_string(),
         progress.attempts.to_string(),

@@ -19,6 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::clock::UnixMs;
 use crate::store::DeliveryKey;
 
+mod queue;
+
+use queue::Queue;
+
 /// Of all that is in flight at most one in so many is a retry.
 const RETRIES_ONE_IN: usize = 5;
 
@@ -95,9 +99,7 @@ pub(crate) struct Taken<T> {
 #[derive(Debug)]
 struct Lane<T> {
     rules: Rules,
-    waiting: BTreeMap<DeliveryKey, Slot<T>>,
-    by_due: ByKind<BTreeSet<(UnixMs, DeliveryKey)>>,
-    by_age: BTreeSet<(UnixMs, DeliveryKey)>,
+    queue: Queue<T>,
     in_flight: usize,
     settling: usize,
     held_until: ByKind<UnixMs>,
@@ -107,15 +109,6 @@ struct Lane<T> {
     ready_at: ByKind<Option<(Class, UnixMs)>>,
     /// Where the lane stands in `aging`.
     aging_at: Option<UnixMs>,
-}
-
-/// What waits, when it is due, and from when on its age is counted.
-#[derive(Debug)]
-struct Slot<T> {
-    due: UnixMs,
-    ages_from: UnixMs,
-    kind: Kind,
-    item: T,
 }
 
 impl<T> Schedule<T> {
@@ -137,9 +130,7 @@ impl<T> Schedule<T> {
     pub(crate) fn add_lane(&mut self, rules: Rules) -> usize {
         self.lanes.push(Lane {
             rules,
-            waiting: BTreeMap::new(),
-            by_due: ByKind::default(),
-            by_age: BTreeSet::new(),
+            queue: Queue::new(),
             in_flight: 0,
             settling: 0,
             held_until: ByKind::default(),
@@ -166,11 +157,8 @@ impl<T> Schedule<T> {
     /// Puts an item into a lane, which must be one of [`Schedule::add_lane`]'s.
     pub(crate) fn push(&mut self, lane: usize, waiting: Waiting<T>) {
         let Some(slot) = self.lanes.get_mut(lane) else { return };
-        let Waiting { key, ages_from, due, kind, item } = waiting;
-        slot.waiting.insert(key, Slot { due, ages_from, kind, item });
-        slot.by_due_mut(kind).insert((due, key));
-        slot.by_age.insert((ages_from, key));
-        self.waiting += 1;
+        let is_new = slot.queue.insert(waiting);
+        self.waiting += usize::from(is_new);
         self.index(lane);
     }
 
@@ -178,7 +166,7 @@ impl<T> Schedule<T> {
     pub(crate) fn next(&self, now: UnixMs) -> Option<(usize, &T)> {
         let (_, lane) = self.next_ready().filter(|(at, _)| *at <= now)?;
         let (_, key) = self.head(lane, now)?;
-        self.lanes.get(lane)?.waiting.get(&key).map(|slot| (lane, &slot.item))
+        self.lanes.get(lane)?.queue.get(key).map(|item| (lane, item))
     }
 
     /// Takes out of a lane what [`Schedule::next`] showed; it counts as in flight until [`Schedule::finish`].
@@ -201,9 +189,9 @@ impl<T> Schedule<T> {
     /// Of a lane that could let an item go now, which one.
     fn head(&self, lane: usize, now: UnixMs) -> Option<(Kind, DeliveryKey)> {
         let slot = self.lanes.get(lane)?;
-        let ready = KINDS.into_iter().zip(slot.ready_at).zip(&slot.by_due).filter_map(|((kind, at), due)| {
+        let ready = KINDS.into_iter().zip(slot.ready_at).filter_map(|(kind, at)| {
             let (class, at) = at?;
-            let (_, key) = *due.first()?;
+            let (_, key) = slot.queue.first_due(kind)?;
             (at <= now && self.has_room(class)).then_some((kind, key))
         });
         // While the endpoint is down, what was never tried goes first; else what was accepted first.
@@ -218,18 +206,16 @@ impl<T> Schedule<T> {
 
     fn take_out(&mut self, lane: usize, key: DeliveryKey) -> Option<Waiting<T>> {
         let slot = self.lanes.get_mut(lane)?;
-        let Slot { due, ages_from, kind, item } = slot.waiting.remove(&key)?;
-        slot.by_due_mut(kind).remove(&(due, key));
-        slot.by_age.remove(&(ages_from, key));
+        let waited = slot.queue.remove(key)?;
         self.waiting -= 1;
         self.index(lane);
-        Some(Waiting { key, ages_from, due, kind, item })
+        Some(waited)
     }
 
     /// Takes out an item that is too old, and says in which lane it was.
     pub(crate) fn take_old(&mut self, now: UnixMs) -> Option<(usize, T)> {
         let (_, lane) = self.aging.first().copied().filter(|(at, _)| *at <= now)?;
-        let (_, key) = *self.lanes.get(lane)?.by_age.first()?;
+        let (_, key) = self.lanes.get(lane)?.queue.oldest()?;
         self.remove(lane, key).map(|item| (lane, item))
     }
 
@@ -281,7 +267,7 @@ impl<T> Schedule<T> {
     /// When something could leave a lane next, and how many items wait in it.
     pub(crate) fn outlook(&self, lane: usize) -> (Option<UnixMs>, usize) {
         let Some(slot) = self.lanes.get(lane) else { return (None, 0) };
-        (slot.ready_at.iter().flatten().map(|(_, at)| *at).min(), slot.waiting.len())
+        (slot.ready_at.iter().flatten().map(|(_, at)| *at).min(), slot.queue.len())
     }
 
     /// When an item could run next: the past where one could now; `None` where none can before one in
@@ -310,9 +296,9 @@ impl<T> Schedule<T> {
         self.waiting
     }
 
-    /// Every item that waits, lane by lane.
+    /// Every item that waits, lane by lane, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.lanes.iter().flat_map(|lane| lane.waiting.values().map(|slot| &slot.item))
+        self.lanes.iter().flat_map(|lane| lane.queue.iter())
     }
 
     fn next_ready(&self) -> Option<(UnixMs, usize)> {
@@ -331,10 +317,10 @@ impl<T> Schedule<T> {
         let has_room = slot.in_flight.max(slot.settling) < slot.rules.concurrency;
         let class = |kind| Class { is_busy: slot.in_flight > 0, is_counted: slot.counts(kind) };
         let ready_at = KINDS.map(|kind| {
-            let (due, _) = *slot.by_due(kind).first().filter(|_| has_room)?;
+            let (due, _) = slot.queue.first_due(kind).filter(|_| has_room)?;
             Some((class(kind), due.max(slot.held(kind))))
         });
-        let aging_at = slot.by_age.first().map(|(at, _)| at.saturating_add(slot.rules.max_age));
+        let aging_at = slot.queue.oldest().map(|(at, _)| at.saturating_add(slot.rules.max_age));
         if slot.ready_at != ready_at {
             for (class, at) in slot.ready_at.into_iter().flatten() {
                 self.ready.entry(class).or_default().remove(&(at, lane));
@@ -355,22 +341,6 @@ impl<T> Schedule<T> {
 }
 
 impl<T> Lane<T> {
-    fn by_due(&self, kind: Kind) -> &BTreeSet<(UnixMs, DeliveryKey)> {
-        let [first, retry] = &self.by_due;
-        match kind {
-            Kind::First => first,
-            Kind::Retry => retry,
-        }
-    }
-
-    fn by_due_mut(&mut self, kind: Kind) -> &mut BTreeSet<(UnixMs, DeliveryKey)> {
-        let [first, retry] = &mut self.by_due;
-        match kind {
-            Kind::First => first,
-            Kind::Retry => retry,
-        }
-    }
-
     fn held(&self, kind: Kind) -> UnixMs {
         let [first, retry] = self.held_until;
         match kind {

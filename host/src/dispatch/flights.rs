@@ -5,11 +5,11 @@
 
 use foldhash::HashMap;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::AbortHandle;
 
 /// What `F` says is under way, and comes to `T`.
 pub(super) struct Flights<F, T> {
-    under_way: HashMap<u64, (F, JoinHandle<()>)>,
+    under_way: HashMap<u64, (F, AbortHandle)>,
     next: u64,
     tell: mpsc::UnboundedSender<Landing<T>>,
     /// No more than are under way, so that there is a bound.
@@ -43,7 +43,8 @@ impl<F, T: Send + 'static> Flights<F, T> {
             let end = attempt.await;
             herald.land(end);
         });
-        self.under_way.insert(number, (flight, task));
+        // Nobody joins it: what it comes to comes by the channel.
+        self.under_way.insert(number, (flight, task.abort_handle()));
     }
 
     /// Waits for an attempt to come back. Can be dropped without a loss.

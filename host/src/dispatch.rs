@@ -350,12 +350,12 @@ impl Dispatch {
         true
     }
 
-    /// Takes what else has come by now, without waiting.
+    /// Takes what else has come by now, without waiting: with what woke the loop, a round.
     fn take_all(&mut self, inbox: &mut Inbox) {
         while let Some(written) = self.journal.try_done() {
             self.take(Wake::Written(written), inbox);
         }
-        for _ in 0..ROUND {
+        for _ in 1..ROUND {
             let Some(landing) = self.flights.try_landing() else { break };
             self.take(Wake::Returned(landing), inbox);
         }
@@ -363,11 +363,11 @@ impl Dispatch {
         while let Some(Ok(reading)) = self.readings.try_join_next() {
             self.take(Wake::Read(reading), inbox);
         }
-        for _ in 0..ROUND {
+        for _ in 1..ROUND {
             let Ok(question) = inbox.asked.try_recv() else { break };
             self.take(Wake::Asked(question), inbox);
         }
-        for _ in 0..ROUND {
+        for _ in 1..ROUND {
             if !self.has_room() {
                 break;
             }
@@ -446,8 +446,10 @@ impl Dispatch {
             }
             Question::Steer(steer, entries, reply) => self.steer(steer, entries, reply),
             Question::Reload(setup, limits, in_all, reply) => {
-                self.lanes.open_only(&setup, &mut self.schedule);
+                // What came before goes where it was to go then.
+                self.route_arrived();
                 self.routed_at_once = ROUND;
+                self.lanes.open_only(&setup, &mut self.schedule);
                 self.schedule.set_in_all(in_all);
                 (self.setup, self.limits) = (setup, limits);
                 self.submit(Ticket::Limit, Operation::Limit(limits));

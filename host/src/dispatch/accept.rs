@@ -95,8 +95,10 @@ impl Dispatch {
                 }
             }
             // Which of them it was shows when each goes alone.
-            Err(_) if asked > 1 => {
-                self.routed_at_once = asked.div_ceil(2);
+            Err(fault) if asked > 1 => {
+                self.routed_at_once = (self.routed_at_once / 2).max(1);
+                let next = self.routed_at_once;
+                tracing::warn!(%fault, asked, next, "the guest broke off at several notifications; each goes alone");
                 all.for_each(|(notification, arrival)| self.route(vec![notification], vec![arrival]));
             }
             Err(fault) => {

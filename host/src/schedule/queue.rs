@@ -1,24 +1,23 @@
 //! What waits in a lane, and which of it is first: to leave, and to be too old.
 //!
-//! The orders are heaps. What has left without being first of one stays in it until it would be, or until more has
-//! left than is there; so what comes and goes in order, as most does, costs a step in each and no search.
+//! The orders are heaps. What has left without being first of one stays in it until it would be, or until half of it has
+//! left; so what comes and goes in order, as most does, costs a step in each, and what does not, a share in going through
+//! it all.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
-use foldhash::HashMap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use super::{ByKind, Kind, Waiting};
 use crate::clock::UnixMs;
 use crate::store::DeliveryKey;
 
-/// So many that have left are never looked for in an order.
+/// So many that have left are never looked for in an order, and room for so many is never given back.
 const NOT_WORTH_IT: usize = 64;
 
 /// The items of a lane that wait.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
-    waiting: HashMap<DeliveryKey, Waiting<T>>,
+    waiting: BTreeMap<DeliveryKey, Waiting<T>>,
     by_due: ByKind<Order>,
     by_age: Order,
 }
@@ -26,7 +25,7 @@ pub(super) struct Queue<T> {
 /// Keys, the one with the earliest instant first.
 #[derive(Debug, Default)]
 struct Order {
-    /// The first of it has not left.
+    /// Of what has not left, each once or more often; the first of it has not.
     heap: BinaryHeap<Reverse<(UnixMs, DeliveryKey)>>,
     /// How many in it have not left.
     there: usize,
@@ -36,7 +35,7 @@ struct Order {
 
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
-        Self { waiting: HashMap::default(), by_due: ByKind::default(), by_age: Order::default() }
+        Self { waiting: BTreeMap::new(), by_due: ByKind::default(), by_age: Order::default() }
     }
 
     /// Puts in an item, in place of the one with its key where there is one; whether there is none.
@@ -116,7 +115,15 @@ impl Order {
             self.heap.pop();
         }
         if self.there.saturating_mul(2).saturating_add(NOT_WORTH_IT) < self.heap.len() {
-            self.heap.retain(|Reverse(other)| is_there(*other));
+            let mut left = std::mem::take(&mut self.heap).into_vec();
+            left.retain(|Reverse(other)| is_there(*other));
+            // What left and came back as it was is there twice.
+            left.sort_unstable();
+            left.dedup();
+            self.heap = left.into();
+        }
+        if self.heap.len().saturating_mul(8).saturating_add(NOT_WORTH_IT) < self.heap.capacity() {
+            self.heap.shrink_to(self.heap.len().saturating_mul(2));
         }
     }
 
@@ -193,5 +200,50 @@ mod tests {
         }
         assert!(queue.by_age.heap.len() <= NOT_WORTH_IT + 2, "{}", queue.by_age.heap.len());
         assert_eq!(queue.oldest(), Some((0, DeliveryKey { record: 0, n: 0 })));
+    }
+
+    #[test]
+    fn what_comes_back_as_it_was_is_gone_through_seldom() {
+        const COUNT: u64 = 1_000;
+        let (mut queue, mut order) = (Queue::new(), Order::default());
+        let key = |n| DeliveryKey { record: n, n: 0 };
+        for n in 0..COUNT {
+            queue.insert(Waiting { key: key(n), ages_from: n, due: 0, kind: Kind::First, item: () });
+            order.insert(n, key(n));
+        }
+        let looks = std::cell::Cell::new(0_u64);
+        for pass in 1..=9 {
+            // Any but the oldest: it comes back, due later, and as old as it was.
+            for n in 1..COUNT {
+                let waited = queue.remove(key(n)).unwrap();
+                queue.insert(Waiting { due: pass, kind: Kind::Retry, ..waited });
+                order.remove(n, key(n), |other| {
+                    looks.set(looks.get() + 1);
+                    (other != key(n)).then_some(other.record)
+                });
+                order.insert(n, key(n));
+            }
+            assert_eq!((queue.len(), queue.oldest()), (1_000, Some((0, key(0)))));
+        }
+        assert!(looks.get() < 4 * 9 * COUNT, "{}", looks.get());
+        assert!(order.heap.len() <= 2 * 1_000 + NOT_WORTH_IT + 1);
+        let mut same = Queue::new();
+        for _ in 0..COUNT {
+            same.insert(Waiting { key: key(1), ages_from: 0, due: 0, kind: Kind::First, item: () });
+        }
+        assert!(same.by_age.heap.len() <= NOT_WORTH_IT + 3, "{}", same.by_age.heap.len());
+    }
+
+    #[test]
+    fn what_was_there_once_takes_no_room_for_ever() {
+        let mut queue = Queue::new();
+        let key = |n| DeliveryKey { record: n, n: 0 };
+        for n in 0..10_000 {
+            queue.insert(Waiting { key: key(n), ages_from: n, due: n, kind: Kind::First, item: () });
+        }
+        assert!((0..10_000).all(|n| queue.remove(key(n)).is_some()));
+        for order in queue.by_due.iter().chain([&queue.by_age]) {
+            assert!(order.heap.capacity() <= 2 * NOT_WORTH_IT, "{}", order.heap.capacity());
+        }
     }
 }

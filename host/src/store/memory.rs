@@ -1,11 +1,9 @@
 //! A store in memory: what it holds is gone with the process.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use foldhash::HashMap;
 
 use super::record::{Delivery, DeliveryKey, Health, Progress, Record, Settlement, State};
 use super::{
@@ -242,7 +240,7 @@ impl Kept {
         if let Some(key) = &record.idempotency_key {
             self.idempotency_keys.insert(key.clone(), number);
         }
-        for (n, delivery) in (0..).zip(&record.deliveries) {
+        for (delivery, n) in record.deliveries.iter().zip(0..) {
             self.note_end(DeliveryKey { record: number, n }, &delivery.progress);
         }
         if record.deliveries.is_empty() {
@@ -392,8 +390,8 @@ impl Kept {
     fn matching<'k>(&'k self, query: &'k Query) -> impl Iterator<Item = Entry> + 'k {
         let first = query.after.map_or(0, |key| key.record);
         let deliveries = self.records.range(first..).flat_map(|(&record, stored)| {
-            let places = (0..).zip(&stored.deliveries);
-            places.filter_map(move |(n, delivery)| {
+            let places = stored.deliveries.iter().zip(0..);
+            places.filter_map(move |(delivery, n)| {
                 Some(stored.entry(DeliveryKey { record, n }, delivery.as_ref()?))
             })
         });

@@ -40,6 +40,8 @@ pub struct InUse {
 pub(super) struct Lock {
     path: PathBuf,
     file: File,
+    /// Which file that is.
+    identity: Identity,
 }
 
 impl Lock {
@@ -68,7 +70,9 @@ impl Lock {
         // It was here before, perhaps for all to read, and is to hold a token.
         let private = file.set_permissions(Permissions::from_mode(0o600));
         private.map_err(|error| unusable(&error))?;
-        let mut lock = Self { path: beside.clone(), file };
+        let identity = file.metadata().map(|metadata| Identity::from(&metadata));
+        let identity = identity.map_err(|error| unusable(&error))?;
+        let mut lock = Self { path: beside.clone(), file, identity };
         let owner = Owner { process: std::process::id(), ..Owner::default() };
         lock.announce(&owner).map_err(|error| unusable(&error))?;
         Ok(lock)
@@ -76,8 +80,7 @@ impl Lock {
 
     /// Whether the file that others would have to lock is still this one.
     pub(super) fn is_held(&self) -> bool {
-        let mine = self.file.metadata().map(|metadata| Identity::from(&metadata));
-        mine.is_ok_and(|mine| Identity::of(&self.path).is_ok_and(|there| there == mine))
+        Identity::of(&self.path).is_ok_and(|there| there == self.identity)
     }
 
     /// Writes down who holds it.

@@ -88,9 +88,17 @@ pub(super) fn delivery(row: &Row<'_>, first: usize) -> rusqlite::Result<Delivery
 /// The deliveries of a notification, which `?1` is, as a condition on their keys.
 pub(super) const ITS_DELIVERIES: &str = "key BETWEEN ?1 << 16 AND ?1 << 16 | 65535";
 
-/// A key as SQLite keeps it: what does not fit into 63 bits is as far away as can be.
+/// The largest number that a record can have.
+pub(super) const LAST_RECORD: u64 = (1 << 47) - 1;
+
+/// A key as SQLite keeps it: that of a record beyond [`LAST_RECORD`] is as far away as can be.
 pub(super) fn key_out(key: DeliveryKey) -> i64 {
-    number(key.record).min(i64::MAX >> 16) << 16 | i64::from(key.n)
+    number(key.record.min(LAST_RECORD)) << 16 | i64::from(key.n)
+}
+
+/// A number of a record was found that none can have, or was used up.
+pub(super) fn too_many() -> rusqlite::Error {
+    misfit(0, "the number of a record is larger than any can be; put back `tally.last` or `notification.seq`")
 }
 
 /// A key, in a column.

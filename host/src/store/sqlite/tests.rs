@@ -147,6 +147,44 @@ fn what_somebody_broke_in_the_file_is_an_error_and_no_panic() {
 }
 
 #[test]
+fn what_somebody_says_was_the_last_record_takes_none_of_those_that_are_there() {
+    let (_folder, mut store) = opened();
+    store.commit(&[accept("a", ""), accept("b", "")]).unwrap();
+    let path = store.path.clone();
+    drop(store);
+    let say =
+        |last: i64| Connection::open(&path).unwrap().execute("UPDATE tally SET last = ?1", [last]).unwrap();
+    let ids = |store: &SqliteStore| -> Vec<String> {
+        let page = store.reader().list(&Query::default()).unwrap();
+        page.entries.into_iter().map(|entry| entry.id).collect()
+    };
+    say(0);
+    let mut store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.commit(&[accept("c", "")]).unwrap(), [Done::Accepted(3)]);
+    drop(store);
+    for last in [i64::MAX, 1 << 47, (1 << 47) - 1] {
+        say(last);
+        let Err(error) = SqliteStore::open(&path) else { panic!("{last} was the last") };
+        assert!(error.to_string().contains("put back `tally.last`"), "{error}");
+    }
+    say((1 << 47) - 2);
+    let mut store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.commit(&[accept("d", "")]).unwrap(), [Done::Accepted((1 << 47) - 1)]);
+    assert!(store.commit(&[accept("e", "")]).is_err());
+    assert_eq!(ids(&store), ["a", "b", "c", "d"]);
+    assert_eq!(store.reader().find("d").unwrap().unwrap().deliveries.len(), 1);
+}
+
+#[test]
+fn a_record_whose_deliveries_are_there_is_not_forgotten_as_one_without_any() {
+    let (_folder, mut store) = opened();
+    store.commit(&[accept("a", "")]).unwrap();
+    Connection::open(&store.path).unwrap().execute("UPDATE notification SET is_unmatched = 1", []).unwrap();
+    store.commit(&[Operation::Prune(u64::MAX)]).unwrap();
+    assert_eq!(store.reader().list(&Query::open()).unwrap().entries.len(), 1);
+}
+
+#[test]
 fn a_file_that_is_taken_away_is_not_written_and_one_that_is_put_back_is() {
     let (_folder, mut store) = opened();
     store.commit(&[accept("a", "")]).unwrap();

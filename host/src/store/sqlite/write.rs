@@ -1,6 +1,6 @@
 //! The operations, each a few statements within the transaction of its group.
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction, params};
 
 use super::rows;
 use crate::clock::UnixMs;
@@ -30,10 +30,16 @@ impl Tally {
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let open = "SELECT count(*) FROM delivery WHERE ended_at IS NULL";
         let open = connection.query_row(open, [], |row| row.get(0)).map(rows::positive)?;
-        connection.query_row("SELECT last, bytes FROM tally", [], |row| {
-            let (last, bytes) = (rows::positive(row.get(0)?), rows::positive(row.get(1)?));
+        // What has been written is not written over, whatever somebody says was the last.
+        let sql = "SELECT max((SELECT last FROM tally), coalesce((SELECT max(seq) FROM notification), 0), \
+             coalesce((SELECT max(key) >> 16 FROM delivery), 0)), (SELECT bytes FROM tally)";
+        let read = |row: &Row<'_>| Ok((rows::positive(row.get(0)?), rows::positive(row.get(1)?)));
+        let (last, bytes) = connection.query_row(sql, [], read)?;
+        if last < rows::LAST_RECORD {
             Ok(Self { last, open, bytes, least: None })
-        })
+        } else {
+            Err(rows::too_many())
+        }
     }
 
     /// Writes it down.
@@ -112,10 +118,10 @@ pub(super) fn remove_after(connection: &Connection, last: u64) -> rusqlite::Resu
     let after = [rows::number(last)];
     let number = |sql: &str| whole.query_row(sql, after, |row| row.get(0)).map(rows::positive);
     let details =
-        format!("SELECT coalesce(sum({}), 0) FROM delivery WHERE key >= (?1 + 1) << 16", rows::DETAILS);
+        format!("SELECT coalesce(sum({}), 0) FROM delivery WHERE key > ?1 << 16 | 65535", rows::DETAILS);
     let sizes = number("SELECT coalesce(sum(size), 0) FROM notification WHERE seq > ?1")?;
     let gone = sizes.saturating_add(number(&details)?);
-    whole.execute("DELETE FROM delivery WHERE key >= (?1 + 1) << 16", after)?;
+    whole.execute("DELETE FROM delivery WHERE key > ?1 << 16 | 65535", after)?;
     whole.execute("DELETE FROM notification WHERE seq > ?1", after)?;
     let mut tally = Tally { last, ..Tally::read(&whole)? };
     tally.forget(gone);
@@ -148,6 +154,9 @@ fn accept(
         }
     }
     let number = tally.last + 1;
+    if number > rows::LAST_RECORD {
+        return Err(rows::too_many());
+    }
     let insert = ready(
         &mut group.notification,
         transaction,
@@ -176,7 +185,7 @@ fn accept(
         // Something has this number that is none of ours.
         return known(transaction, record)?.ok_or(rusqlite::Error::StatementChangedRows(0));
     }
-    for (n, delivery) in (0_u16..).zip(&record.deliveries) {
+    for (delivery, n) in record.deliveries.iter().zip(0_u16..) {
         insert_delivery(group, DeliveryKey { record: number, n }, delivery)?;
     }
     tally.last = number;
@@ -431,7 +440,8 @@ fn forget_unmatched(
     let Some(until) = until else { return Ok(0) };
     let mut delete = transaction.prepare_cached(
         "DELETE FROM notification WHERE seq IN (SELECT seq FROM notification WHERE is_unmatched = 1 \
-         AND accepted_at <= ?1 ORDER BY accepted_at, seq LIMIT ?2) RETURNING size",
+         AND accepted_at <= ?1 AND NOT EXISTS (SELECT 1 FROM delivery \
+         WHERE key BETWEEN seq << 16 AND seq << 16 | 65535) ORDER BY accepted_at, seq LIMIT ?2) RETURNING size",
     )?;
     let sizes = delete.query_map(params![rows::number(until), most], |row| row.get(0))?;
     let mut count = 0;

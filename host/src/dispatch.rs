@@ -25,7 +25,7 @@ use crate::contract::{Endpoint, Notification, Tried};
 use crate::entropy::Entropy;
 use crate::event::Event;
 use crate::journal::{Journal, Written};
-use crate::nuncio::{NotifyError, Receipt, Remains, Stats, TargetHealth};
+use crate::nuncio::{Remains, Stats, TargetHealth};
 use crate::schedule::Schedule;
 use crate::store::{Entry, Health, Limits, Operation, Store};
 
@@ -44,6 +44,7 @@ mod start;
 mod steer;
 mod tell;
 
+pub(crate) use accept::Handed;
 use accept::{Accepting, Arrival};
 use attempt::Attempted;
 pub(crate) use attempt::Setup;
@@ -74,16 +75,9 @@ const LONGEST_TEXT: usize = 1_024;
 /// How long to wait before the store is tried again after it failed.
 const AFTER_A_FAILURE_MS: u64 = 1_000;
 
-/// How many hand-ins may be on their way to the store, and how much they may hold, in bytes.
-const MOST_ACCEPTING: usize = 1_024;
-const LARGEST_ACCEPTING: usize = 16 << 20;
-
-/// A notification that was handed in, and whom to tell what became of it.
-pub(crate) struct Handed {
-    pub(crate) notification: Notification,
-    pub(crate) idempotency_key: Option<String>,
-    pub(crate) reply: oneshot::Sender<Result<Receipt, NotifyError>>,
-}
+/// How much the replies may be, or the notifications, that the guest is asked about at once, in bytes; a single one may
+/// be more.
+const LARGEST_AT_ONCE: usize = 256 << 10;
 
 /// What the handle asks of the loop.
 pub(crate) enum Question {
@@ -139,6 +133,9 @@ struct Inbox {
 /// How much of a kind is taken in a round, so that every kind has its turn: enough that calls of the guest and commits
 /// are shared, and not so much that nothing else has anything to do meanwhile.
 const ROUND: usize = 32;
+
+/// How much that is new: half as much, so that what is under way ends before more begins.
+const ROUND_OF_NEW: usize = ROUND / 2;
 
 /// What a loop begins with.
 pub(crate) struct Beginning {
@@ -232,7 +229,7 @@ impl Dispatch {
             flights: Flights::new(),
             landed: Vec::new(),
             arrived: (Vec::new(), Vec::new()),
-            routed_at_once: ROUND,
+            routed_at_once: ROUND_OF_NEW,
             accepting: (0, 0),
             unwritten: VecDeque::new(),
             why_broken: None,
@@ -367,8 +364,7 @@ impl Dispatch {
             let Ok(question) = inbox.asked.try_recv() else { break };
             self.take(Wake::Asked(question), inbox);
         }
-        // Half as many, so that what is under way ends before more begins.
-        for _ in 1..ROUND / 2 {
+        for _ in 1..ROUND_OF_NEW {
             if !self.has_room() {
                 break;
             }
@@ -449,7 +445,7 @@ impl Dispatch {
             Question::Reload(setup, limits, in_all, reply) => {
                 // What came before goes where it was to go then.
                 self.route_arrived();
-                self.routed_at_once = ROUND;
+                self.routed_at_once = ROUND_OF_NEW;
                 self.lanes.open_only(&setup, &mut self.schedule);
                 self.schedule.set_in_all(in_all);
                 (self.setup, self.limits) = (setup, limits);

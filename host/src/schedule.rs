@@ -296,7 +296,7 @@ impl<T> Schedule<T> {
         self.waiting
     }
 
-    /// Every item that waits, lane by lane, in no order.
+    /// Every item that waits, lane by lane.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.lanes.iter().flat_map(|lane| lane.queue.iter())
     }

@@ -86,7 +86,14 @@ async fn what_lands_together_is_judged_together_and_each_has_its_own() {
 
 #[tokio::test]
 async fn a_guest_that_breaks_off_at_several_is_asked_about_each() {
-    for mode in ["judge-traps-at-several", "judges-none-of-several", "admit-traps-at-several"] {
+    for mode in [
+        "route-traps-at-several",
+        "route-loops-at-several",
+        "routes-none-of-several",
+        "admit-traps-at-several",
+        "judge-traps-at-several",
+        "judges-none-of-several",
+    ] {
         let (progress, waits) = ends(mode, ["x"; MANY]).await;
         assert_eq!((states(&progress), waits), (vec![(State::Delivered, 1); MANY], vec![]), "{mode}");
     }
@@ -104,11 +111,21 @@ async fn a_message_that_the_guest_breaks_off_at_takes_no_other_with_it() {
 }
 
 #[tokio::test]
-async fn a_guest_that_breaks_off_at_several_notifications_is_asked_where_each_goes() {
-    for mode in ["route-traps-at-several", "route-loops-at-several", "routes-none-of-several"] {
-        let (progress, waits) = ends(mode, ["x"; MANY]).await;
-        assert_eq!((states(&progress), waits), (vec![(State::Delivered, 1); MANY], vec![]), "{mode}");
+async fn a_guest_that_breaks_off_at_many_notifications_is_asked_about_half_as_many_from_then_on() {
+    let receiver = Receiver::start([reply(200)]);
+    let stage = start_as(&rogue(), &[target("routes-up-to-four", &receiver)], echoing);
+    let mut together = Vec::new();
+    for _ in 0..4 {
+        let hand_in = |_| stage.nuncio.notify(Notification::new(Level::Info, "x")).unwrap();
+        let tickets: Vec<_> = (0..MANY).map(hand_in).collect();
+        let mut alone = 0;
+        for ticket in tickets {
+            alone += ticket.accepted().await.unwrap().targets.len();
+        }
+        together.push(MANY - alone);
     }
+    // Of 16, of 8 and of one, of which it breaks off at 9 and at 8; then of 4, 4 and one.
+    assert_eq!(together, [0, 0, 8, 8]);
 }
 
 #[tokio::test]

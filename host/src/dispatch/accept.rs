@@ -6,13 +6,23 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::item::Item;
-use super::judge::LARGEST_AT_ONCE;
-use super::{Dispatch, End, GUEST_INVALID, Handed, Ticket, shortened};
+use super::{Dispatch, End, GUEST_INVALID, LARGEST_AT_ONCE, Ticket, shortened};
 use crate::contract::{Notification, Routed, UnknownName};
 use crate::crash;
 use crate::event::Happened;
 use crate::nuncio::{NotifyError, Receipt, UnknownTarget};
 use crate::store::{Delivery, DeliveryKey, Done, Operation, Progress, Record, StoreError};
+
+/// How many hand-ins may be on their way to the store, and how much they may hold, in bytes.
+const MOST_ACCEPTING: usize = 1_024;
+const LARGEST_ACCEPTING: usize = 16 << 20;
+
+/// A notification that was handed in, and whom to tell what became of it.
+pub(crate) struct Handed {
+    pub(crate) notification: Notification,
+    pub(crate) idempotency_key: Option<String>,
+    pub(crate) reply: oneshot::Sender<Result<Receipt, NotifyError>>,
+}
 
 /// A notification on its way into the store.
 pub(super) struct Accepting {
@@ -44,7 +54,7 @@ enum From {
 impl Dispatch {
     /// Whether more may be on its way into the store.
     pub(super) fn has_room(&self) -> bool {
-        self.accepting.0 < super::MOST_ACCEPTING && self.accepting.1 < super::LARGEST_ACCEPTING
+        self.accepting.0 < MOST_ACCEPTING && self.accepting.1 < LARGEST_ACCEPTING
     }
 
     pub(super) fn take_in(&mut self, handed: Handed) {
@@ -148,13 +158,13 @@ impl Dispatch {
         }
         let lanes = numbers.into_iter().filter_map(|number| self.lanes.numbered(number));
         let targets: Vec<Arc<str>> = lanes.map(|lane| self.lanes.name(lane)).collect();
+        if unknown.is_empty() {
+            return Going { targets, unknown: Vec::new() };
+        }
         let names = unknown.iter().map(|UnknownName { at, .. }| asked.get(usize::try_from(*at).ok()?));
         let names: Vec<Option<&String>> = names.collect();
         if names.iter().any(Option::is_none) {
             tracing::error!(id = %notification.id, "{GUEST_INVALID}: it says that a name is unknown which nobody asked for");
-        }
-        if unknown.is_empty() {
-            return Going { targets, unknown: Vec::new() };
         }
         let mut seen: HashSet<&str> = targets.iter().map(|target| &**target).collect();
         let named = unknown.into_iter().zip(names).filter_map(|(unknown, name)| Some((unknown, name?)));

@@ -8,13 +8,9 @@ use std::sync::Arc;
 
 use super::attempt::Setup;
 use super::item::Item;
-use super::{Dispatch, GUEST_INVALID, GUEST_TRAP, shortened};
+use super::{Dispatch, GUEST_INVALID, GUEST_TRAP, LARGEST_AT_ONCE, shortened};
 use crate::clock::UnixMs;
 use crate::contract::{Breaker, Class, Judged, Judgement, Outcome, TargetNumber, Tried};
-
-/// How much the replies may be, or the notifications, that the guest is asked about at once, in bytes; a single one may
-/// be more.
-pub(super) const LARGEST_AT_ONCE: usize = 256 << 10;
 
 /// A delivery of which an attempt has come to something, that is not judged yet.
 pub(super) struct Landed {

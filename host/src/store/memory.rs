@@ -60,8 +60,8 @@ impl Default for MemoryStore {
     fn default() -> Self {
         let kept = Kept {
             records: BTreeMap::new(),
-            by_id: HashMap::default(),
-            idempotency_keys: HashMap::default(),
+            by_id: HashMap::new(),
+            idempotency_keys: HashMap::new(),
             ended: BTreeSet::new(),
             dead: BTreeSet::new(),
             unmatched: BTreeSet::new(),
@@ -326,12 +326,12 @@ impl Kept {
             return true;
         }
         let mut left = self.bytes;
-        let (mut gone, mut count) = (HashMap::<u64, usize>::default(), 0);
+        let (mut gone, mut count) = (HashMap::new(), 0);
         for (_, key) in self.ended.iter().take(MOST) {
             let Some(stored) = self.records.get(&key.record) else { continue };
             let delivery = stored.deliveries.get(usize::from(key.n)).and_then(Option::as_ref);
             left = left.saturating_sub(delivery.map_or(0, |delivery| delivery.progress.size()));
-            let gone = gone.entry(key.record).or_default();
+            let gone: &mut usize = gone.entry(key.record).or_default();
             *gone += 1;
             if stored.deliveries.iter().flatten().count() == *gone {
                 left = left.saturating_sub(stored.size);

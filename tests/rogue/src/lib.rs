@@ -191,9 +191,16 @@ impl GuestDispatcher for Rogue {
         if self.has("route-loops-at-several") && are_several {
             excess::endless();
         }
+        if self.has("routes-up-to-four") && notifications.len() > 4 {
+            std::process::abort();
+        }
         let mut routed: Vec<Routed> = notifications.iter().map(|one| self.routed(one)).collect();
         if self.has("routes-none") || self.has("routes-none-of-several") && are_several {
             routed.clear();
+        }
+        // What it is asked about with others goes nowhere, so that it shows.
+        if self.has("routes-up-to-four") && are_several {
+            routed.iter_mut().for_each(|routed| routed.targets.clear());
         }
         if self.has("routes-twice") {
             routed.extend(routed.clone());

@@ -81,7 +81,7 @@ impl Reader for SqliteReader {
             let read = |row: &rusqlite::Row<'_>| Ok((rows::notification(row)?, row.get::<_, i64>(12)?));
             let found = whole.prepare_cached(&sql)?.query_row([id], read).optional()?;
             let Some(((notification, idempotency_key), number)) = found else { return Ok(None) };
-            let (columns, its) = (rows::DELIVERY, rows::ITS_DELIVERIES);
+            let (columns, its) = (rows::DELIVERY, rows::is_of("key", "?1"));
             let sql = format!("SELECT {columns} FROM delivery WHERE {its} ORDER BY key");
             let mut select = whole.prepare_cached(&sql)?;
             let deliveries = select.query_map([number], |row| rows::delivery(row, 0))?;
@@ -190,8 +190,8 @@ fn select<T>(
     let mut values: Vec<(&str, &dyn ToSql)> = Vec::new();
     let (target, since) = (&query.target, query.since.map(rows::number));
     if query.id.is_some() {
-        // The second is what lets it be found by the key.
-        conditions.push("m.id = :id AND d.key BETWEEN m.seq << 16 AND m.seq << 16 | 65535".to_owned());
+        conditions.push("m.id = :id".to_owned());
+        conditions.push(rows::is_of("d.key", "m.seq"));
         values.push((":id", &query.id));
     }
     if target.is_some() {

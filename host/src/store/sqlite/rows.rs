@@ -85,8 +85,10 @@ pub(super) fn delivery(row: &Row<'_>, first: usize) -> rusqlite::Result<Delivery
     Ok(Delivery { target: row.get(first)?, progress })
 }
 
-/// The deliveries of a notification, which `?1` is, as a condition on their keys.
-pub(super) const ITS_DELIVERIES: &str = "key BETWEEN ?1 << 16 AND ?1 << 16 | 65535";
+/// A condition on a delivery's key, which lets it be found by that: it is one of the notification's.
+pub(super) fn is_of(key: &str, notification: &str) -> String {
+    format!("{key} BETWEEN {notification} << 16 AND {notification} << 16 | 65535")
+}
 
 /// The largest number that a record can have.
 pub(super) const LAST_RECORD: u64 = (1 << 47) - 1;

@@ -31,8 +31,7 @@ impl Tally {
         let open = "SELECT count(*) FROM delivery WHERE ended_at IS NULL";
         let open = connection.query_row(open, [], |row| row.get(0)).map(rows::positive)?;
         // What has been written is not written over, whatever somebody says was the last.
-        let sql = "SELECT max((SELECT last FROM tally), coalesce((SELECT max(seq) FROM notification), 0), \
-             coalesce((SELECT max(key) >> 16 FROM delivery), 0)), (SELECT bytes FROM tally)";
+        let sql = "SELECT max(last, coalesce((SELECT max(seq) FROM notification), 0)), bytes FROM tally";
         let read = |row: &Row<'_>| Ok((rows::positive(row.get(0)?), rows::positive(row.get(1)?)));
         let (last, bytes) = connection.query_row(sql, [], read)?;
         if last < rows::LAST_RECORD {
@@ -419,7 +418,7 @@ fn forget(
     let gone: Vec<(i64, u64)> = gone.collect::<Result<_, _>>()?;
     let empty = format!(
         "DELETE FROM notification WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE {}) RETURNING size",
-        rows::ITS_DELIVERIES
+        rows::is_of("key", "?1")
     );
     for (record, details) in &gone {
         tally.forget(*details);
@@ -438,11 +437,12 @@ fn forget_unmatched(
     tally: &mut Tally,
 ) -> rusqlite::Result<u32> {
     let Some(until) = until else { return Ok(0) };
-    let mut delete = transaction.prepare_cached(
+    let mut delete = transaction.prepare_cached(&format!(
         "DELETE FROM notification WHERE seq IN (SELECT seq FROM notification WHERE is_unmatched = 1 \
-         AND accepted_at <= ?1 AND NOT EXISTS (SELECT 1 FROM delivery \
-         WHERE key BETWEEN seq << 16 AND seq << 16 | 65535) ORDER BY accepted_at, seq LIMIT ?2) RETURNING size",
-    )?;
+         AND accepted_at <= ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE {}) \
+         ORDER BY accepted_at, seq LIMIT ?2) RETURNING size",
+        rows::is_of("key", "seq")
+    ))?;
     let sizes = delete.query_map(params![rows::number(until), most], |row| row.get(0))?;
     let mut count = 0;
     for size in sizes {

@@ -192,8 +192,8 @@ async fn a_repeated_hand_in_is_one_notification() {
     assert!(matches!(stage.nuncio.notify_once("two\nlines", titled("x")), Err(NotifyError::InvalidId)));
     let ours = Notification { id: "nuncio-alert-1".into(), ..titled("x") };
     assert!(matches!(stage.nuncio.notify(ours), Err(NotifyError::InvalidId)));
-    // A day after its end nobody knows it any more.
-    stage.clock.advance(24 * HOUR);
+    // A day after its end, and some seconds, nobody knows it any more.
+    stage.clock.advance(24 * HOUR + Duration::from_secs(10));
     stage.nuncio.idle().await;
     assert!(!hand_in("order-17", titled("y")).await.unwrap().is_repeat);
     stage.drive().await;

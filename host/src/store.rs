@@ -160,8 +160,8 @@ pub struct Limits {
     pub max_bytes: u64,
     /// Notifications less serious than this leave the last tenth of both to others.
     pub reserve_for: Level,
-    /// How long deliveries are kept after they arrived or were dropped, in milliseconds. As long, at least, a
-    /// repeated hand-in is known as such.
+    /// How long deliveries are kept after they arrived or were dropped, in milliseconds; those that did so within ten
+    /// seconds, ten seconds and as long after they were queued. As long, at least, a repeated hand-in is known as such.
     pub keep: u64,
     /// How long dead letters are kept, in milliseconds.
     pub keep_dead: u64,

@@ -6,7 +6,7 @@ use super::attempt::Setup;
 use crate::clock::{Timeline, UnixMs};
 use crate::contract::{Attempt, Class, Level, Notification, TargetNumber};
 use crate::schedule::Kind;
-use crate::store::{DeliveryKey, Entry, LastReply, Progress, Settlement, State};
+use crate::store::{DeliveryKey, Entry, LastReply, Progress, State};
 
 /// One delivery. Instants are the timeline's. It is small, since there can be a million: what the
 /// notification says is in the store.
@@ -109,11 +109,11 @@ impl Item {
     }
 
     /// Where it stands now, for the store; `due` is when the next attempt is, where there is one.
-    pub(super) fn settlement(&self, due: Option<UnixMs>, last: Last, timeline: &Timeline) -> Settlement {
+    pub(super) fn progress(&self, due: Option<UnixMs>, last: Last, timeline: &Timeline) -> Progress {
         let Last { detail, class, reply } = last;
         // Several looks would cost more than all else here.
         let look = timeline.look();
-        let progress = Progress {
+        Progress {
             state: self.state,
             attempts: self.attempts,
             detail,
@@ -129,9 +129,7 @@ impl Item {
             parts: self.parts,
             faults: self.faults,
             plain: self.is_plain,
-        };
-        let (key, level) = (self.key, self.level);
-        Settlement { key, had_ended: false, level, replaces: self.stored, progress }
+        }
     }
 }
 

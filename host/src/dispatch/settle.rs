@@ -164,7 +164,9 @@ impl Dispatch {
 
     /// Has it written down where a delivery stands; what follows, follows then.
     fn settle(&mut self, item: Item, was_flying: bool, due: Option<UnixMs>, last: Last, then: Then) {
-        let settlement = item.settlement(due, last, &self.timeline);
+        let (key, level, replaces) = (item.key, item.level, item.stored);
+        let (target, progress) = (self.lanes.name(item.lane), item.progress(due, last, &self.timeline));
+        let settlement = Settlement { key, target, had_ended: false, level, replaces, progress };
         let settling = Settling { item, was_flying, then };
         self.submit(Ticket::Settle(settling), Operation::Settle(settlement));
     }

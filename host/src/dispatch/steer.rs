@@ -1,5 +1,7 @@
 //! What an operator can do with deliveries: have them tried now, drop them, replay dead letters.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::item::{Item, Last};
@@ -75,7 +77,8 @@ impl Steer {
             _ => return None,
         };
         let (key, level, replaces) = (entry.key, entry.level, before.size());
-        Some(Settlement { key, had_ended, level, replaces, progress })
+        let target = Arc::clone(&entry.delivery.target);
+        Some(Settlement { key, target, had_ended, level, replaces, progress })
     }
 }
 
@@ -135,8 +138,8 @@ impl Dispatch {
                 return self.count(batch, &Ok(Done::Unchanged));
             }
             let Progress { detail, class, reply, due_at, tried_at, .. } = entry.delivery.progress;
-            let settlement = waiting.settlement(due_at, Last { detail, class, reply }, &self.timeline);
-            entry.delivery.progress = Progress { due_at, tried_at, ..settlement.progress };
+            let progress = waiting.progress(due_at, Last { detail, class, reply }, &self.timeline);
+            entry.delivery.progress = Progress { due_at, tried_at, ..progress };
             item = Some(waiting);
         }
         match steer.settlement(&entry, self.timeline.wall()) {

@@ -29,7 +29,7 @@ struct Kept {
     records: BTreeMap<u64, Stored>,
     by_id: HashMap<ById, u64>,
     idempotency_keys: HashMap<String, u64>,
-    /// Deliveries that arrived or were dropped, by when they did.
+    /// Deliveries that arrived or were dropped, by when their time to be kept began.
     ended: BTreeSet<(UnixMs, DeliveryKey)>,
     /// Dead letters, by when they died.
     dead: BTreeSet<(UnixMs, DeliveryKey)>,
@@ -270,7 +270,7 @@ impl Kept {
         if before.has_ended() != *had_ended {
             return Done::Unchanged;
         }
-        if let Some(at) = delivery.progress.ended_at {
+        if let Some(at) = delivery.progress.kept_from() {
             self.ended.remove(&(at, *key));
             self.dead.remove(&(at, *key));
         }
@@ -283,7 +283,7 @@ impl Kept {
     }
 
     fn note_end(&mut self, key: DeliveryKey, progress: &Progress) {
-        let Some(at) = progress.ended_at else { return };
+        let Some(at) = progress.kept_from() else { return };
         let list = if progress.state == State::Dead { &mut self.dead } else { &mut self.ended };
         list.insert((at, key));
     }

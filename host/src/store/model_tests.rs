@@ -42,6 +42,12 @@ impl Model {
         let kept = self.records.iter().find(|kept| kept.number == settlement.key.record);
         let delivery = kept.and_then(|kept| kept.deliveries.get(usize::from(settlement.key.n))?.as_ref());
         settlement.replaces = delivery.map_or(0, |delivery| delivery.progress.size());
+        if let Some(delivery) =
+            delivery.filter(|_| !settlement.had_ended || settlement.progress.state.has_ended())
+        {
+            // Only who replays a delivery queues it anew.
+            settlement.progress.queued_at = delivery.progress.queued_at;
+        }
         Operation::Settle(settlement)
     }
 
@@ -119,12 +125,14 @@ impl Model {
         true
     }
 
-    /// What has ended: when, whether it is dead, and where it is.
+    /// What has ended: from when on it is kept for its time, whether it is dead, and where it is.
     fn ends_with_keys(&self) -> impl Iterator<Item = (u64, bool, (u64, Option<usize>))> {
         self.records.iter().flat_map(|kept| {
             let ended = kept.deliveries.iter().enumerate().filter_map(|(n, delivery)| {
                 let progress = &delivery.as_ref()?.progress;
-                Some((progress.ended_at?, progress.state == State::Dead, (kept.number, Some(n))))
+                let (ended_at, is_dead) = (progress.ended_at?, progress.state == State::Dead);
+                let kept_from = if is_dead { ended_at } else { ended_at.max(progress.queued_at + 10_000) };
+                Some((kept_from, is_dead, (kept.number, Some(n))))
             });
             let unmatched = kept.record.deliveries.is_empty();
             ended.chain(unmatched.then_some((kept.record.notification.at, false, (kept.number, None))))
@@ -154,16 +162,19 @@ impl Model {
 
 const NOW: UnixMs = 1_000_000;
 
+/// How far apart instants are, so that some deliveries end soon after they were queued, and some do not.
+const TICK: u64 = 700;
+
 fn accepts() -> impl Strategy<Value = Operation> {
     let level = prop::sample::select(Level::ALL.as_slice());
     let parts = (0..8_u8, prop::option::of(0..4_u8), 0..2_u8, level, 0..3_usize, 0..50_u64);
     parts.prop_map(|(id, key, title, level, targets, at)| {
         let notification = Notification {
             id: format!("id-{id}"),
-            at: NOW + at,
+            at: NOW + at * TICK,
             ..Notification::new(level, format!("title {title}"))
         };
-        let deliveries = (0..targets).map(|n| Delivery::queued(format!("t{n}"), NOW + at)).collect();
+        let deliveries = (0..targets).map(|n| Delivery::queued(format!("t{n}"), NOW + at * TICK)).collect();
         let idempotency_key = key.map(|key| format!("key-{key}"));
         Operation::Accept(Record { notification: Arc::new(notification), idempotency_key, deliveries })
     })
@@ -174,15 +185,16 @@ fn settlements() -> impl Strategy<Value = Operation> {
     let level = prop::sample::select(Level::ALL.as_slice());
     let parts = (0..10_u64, 0..3_u16, any::<bool>(), level, state, 0..50_u64, 0..300_usize);
     parts.prop_map(|(record, n, had_ended, level, state, at, size)| {
-        let ended_at = state.has_ended().then_some(NOW + at);
+        let ended_at = state.has_ended().then_some(NOW + at * TICK);
         let reply = (size % 2 == 0).then(|| LastReply::of(500, "ä".repeat(size / 2).as_bytes()));
         let detail = "x".repeat(size);
         // As a store finds nearly all of them.
         let (due_at, class) =
             (ended_at.is_none().then_some(NOW), ended_at.is_some().then_some(Class::Delivered));
-        let progress = Progress { state, ended_at, due_at, class, detail, reply, ..Progress::queued(NOW) };
-        let key = DeliveryKey { record, n };
-        Operation::Settle(Settlement { key, had_ended, level, replaces: 0, progress })
+        let progress =
+            Progress { state, ended_at, due_at, class, detail, reply, ..Progress::queued(NOW + at * TICK) };
+        let (key, target) = (DeliveryKey { record, n }, format!("t{n}").into());
+        Operation::Settle(Settlement { key, target, had_ended, level, replaces: 0, progress })
     })
 }
 
@@ -193,14 +205,14 @@ fn operations() -> impl Strategy<Value = Operation> {
             max_messages: messages,
             max_bytes: records * 700,
             reserve_for: Level::Error,
-            keep,
-            keep_dead,
+            keep: keep * TICK,
+            keep_dead: keep_dead * TICK,
         })
     });
     prop_oneof![
         6 => accepts(),
         6 => settlements(),
-        1 => (0..150_u64).prop_map(|passed| Operation::Prune(NOW + passed)),
+        1 => (0..150_u64).prop_map(|passed| Operation::Prune(NOW + passed * TICK)),
         1 => limits,
     ]
 }

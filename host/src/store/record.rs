@@ -12,6 +12,10 @@ use crate::contract::{Class, Endpoint, Level, Notification};
 /// No more of a reply's body is kept, in bytes: 4 KiB.
 pub const LONGEST_REPLY: usize = 4 << 10;
 
+/// What ended no later than this after it was queued, in milliseconds, is kept as if it had taken as long. So a store
+/// finds what is to be forgotten by the order in which it came, which it has anyhow.
+pub(super) const SOON_MS: u64 = 10_000;
+
 /// A notification and what became of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
@@ -118,6 +122,8 @@ pub struct DeliveryKey {
 pub struct Settlement {
     /// Which delivery.
     pub key: DeliveryKey,
+    /// Its target's name.
+    pub target: Arc<str>,
     /// Whether it has to have ended before. Where that is not so, nothing changes.
     pub had_ended: bool,
     /// The notification's level: less serious ones leave the last tenth of a queue to others.
@@ -174,6 +180,19 @@ impl Progress {
     #[must_use]
     pub fn size(&self) -> u64 {
         (self.detail.len() + self.reply.as_ref().map_or(0, |reply| reply.body.len())) as u64
+    }
+
+    /// From when on the time counts for which it is kept after its end: then, or [`SOON_MS`] after it was queued where
+    /// it [ended soon](Self::ended_soon). `None` where it has not ended.
+    pub(super) fn kept_from(&self) -> Option<UnixMs> {
+        let soon = self.queued_at.saturating_add(SOON_MS);
+        self.ended_at.map(|ended_at| if self.ended_soon() { soon } else { ended_at })
+    }
+
+    /// Whether it arrived or was dropped within [`SOON_MS`] after it was queued.
+    pub(super) fn ended_soon(&self) -> bool {
+        let soon = self.queued_at.saturating_add(SOON_MS);
+        self.state != State::Dead && self.ended_at.is_some_and(|ended_at| ended_at <= soon)
     }
 
     /// Waiting for the first attempt.

@@ -17,6 +17,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::{Done, Limits, Operation, Reader, Store, StoreError};
 
+mod forget;
 mod lock;
 mod read;
 mod rows;

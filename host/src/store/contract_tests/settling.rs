@@ -55,7 +55,6 @@ fn what_has_arrived_keeps_all_that_is_said_of_it() {
         Progress { tried: 1, ..arrived.clone() },
         Progress { sent: 1, ..arrived.clone() },
         Progress { faults: 1, ..arrived.clone() },
-        Progress { due_at: Some(NOW), ..arrived.clone() },
         Progress { class: None, ..arrived.clone() },
         Progress { reply, ..arrived },
     ];

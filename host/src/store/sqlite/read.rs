@@ -222,7 +222,7 @@ fn select<T>(
     read(rows)
 }
 
-/// A condition on the state, in the words of the index that serves it.
+/// A condition on the state, in words that tell in which of the tables to look, and by which index.
 fn states(states: &[State]) -> String {
     let names = |states: &[State]| {
         let names: Vec<String> = states.iter().map(|state| format!("'{}'", state.name())).collect();
@@ -230,9 +230,12 @@ fn states(states: &[State]) -> String {
     };
     match states {
         [] => String::new(),
-        [State::Dead] => "d.state = 'dead'".to_owned(),
+        [State::Dead] => "d.ended_at IS NOT NULL AND d.state = 'dead'".to_owned(),
         open if open.iter().all(|state| !state.has_ended()) => {
             format!("d.ended_at IS NULL AND d.state IN ({})", names(open))
+        }
+        some if some.iter().all(|state| state.has_ended()) => {
+            format!("d.ended_at IS NOT NULL AND d.state IN ({})", names(some))
         }
         some => format!("d.state IN ({})", names(some)),
     }

@@ -31,18 +31,18 @@ CREATE UNIQUE INDEX notification_by_idempotency_key ON notification(idempotency_
   WHERE idempotency_key IS NOT NULL;
 CREATE INDEX notification_unmatched ON notification(accepted_at) WHERE is_unmatched = 1;
 
-CREATE TABLE delivery (
+-- Those that have not ended.
+CREATE TABLE open_delivery (
   key            INTEGER PRIMARY KEY,    -- notification.seq << 16 | its place among the notification's deliveries
   target         TEXT    NOT NULL,
-  state          TEXT    NOT NULL,       -- queued, retrying, delivered, dead, dropped
+  state          TEXT    NOT NULL,       -- queued, retrying
   attempts       INTEGER NOT NULL,
   queued_at      INTEGER NOT NULL,
-  due_at         INTEGER,                -- of the next attempt; NULL once it has ended
+  due_at         INTEGER,                -- of the next attempt
   first_tried_at INTEGER,
   tried_at       INTEGER,
-  ended_at       INTEGER,                -- NULL until it has ended
   class          TEXT,                   -- what the last outcome meant
-  detail         TEXT    NOT NULL,       -- the last outcome in words, or why it ended
+  detail         TEXT    NOT NULL,       -- the last outcome in words
   status         INTEGER,                -- of the last reply
   reply          TEXT,                   -- the beginning of its body
   tried          INTEGER NOT NULL,       -- attempts that count of the request that is its turn
@@ -50,12 +50,40 @@ CREATE TABLE delivery (
   parts          INTEGER NOT NULL,       -- requests of it that are delivered
   faults         INTEGER NOT NULL,       -- times in a row that the brain broke off
   plain          INTEGER NOT NULL,       -- 1: plain text, because the receiver refused the markup
-  room           BLOB                    -- for what comes to the row later, so that it need not move; NULL since then
+  moved          INTEGER NOT NULL        -- 1: it was queued later than its place tells, or earlier
 ) STRICT;
-CREATE INDEX delivery_open ON delivery(key) WHERE ended_at IS NULL;
-CREATE INDEX delivery_ended ON delivery(ended_at) WHERE state IN ('delivered', 'dropped');
-CREATE INDEX delivery_dead ON delivery(key) WHERE state = 'dead';
-CREATE INDEX delivery_dead_ended ON delivery(ended_at) WHERE state = 'dead';
+
+-- Those that have: delivered, dropped, or dead.
+CREATE TABLE ended_delivery (
+  key            INTEGER PRIMARY KEY,    -- as above, and so are the others
+  target         TEXT    NOT NULL,
+  state          TEXT    NOT NULL,       -- delivered, dead, dropped
+  attempts       INTEGER NOT NULL,
+  queued_at      INTEGER NOT NULL,
+  first_tried_at INTEGER,
+  tried_at       INTEGER,
+  ended_at       INTEGER NOT NULL,
+  class          TEXT,
+  detail         TEXT    NOT NULL,       -- the last outcome in words, or why it ended
+  status         INTEGER,
+  reply          TEXT,
+  tried          INTEGER NOT NULL,
+  sent           INTEGER NOT NULL,
+  parts          INTEGER NOT NULL,
+  faults         INTEGER NOT NULL,
+  plain          INTEGER NOT NULL,
+  kept_from      INTEGER                 -- its time to be kept counts from then; NULL: from soon after it was queued
+) STRICT;
+CREATE INDEX ended_dead ON ended_delivery(key) WHERE state = 'dead';
+CREATE INDEX ended_apart ON ended_delivery(state = 'dead', kept_from) WHERE kept_from IS NOT NULL;
+
+-- All of them, to look at.
+CREATE VIEW delivery AS
+  SELECT key, target, state, attempts, queued_at, due_at, first_tried_at, tried_at, CAST(NULL AS INTEGER) AS ended_at,
+         class, detail, status, reply, tried, sent, parts, faults, plain FROM open_delivery
+  UNION ALL
+  SELECT key, target, state, attempts, queued_at, CAST(NULL AS INTEGER), first_tried_at, tried_at, ended_at,
+         class, detail, status, reply, tried, sent, parts, faults, plain FROM ended_delivery;
 
 CREATE TABLE endpoint (
   target        TEXT    NOT NULL PRIMARY KEY,
@@ -65,9 +93,12 @@ CREATE TABLE endpoint (
   last_error_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- One row: the number that was given out last, and what counts against max_messages and max_bytes.
-CREATE TABLE tally (last INTEGER NOT NULL, open INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
-INSERT INTO tally VALUES (0, 0, 0);
+-- One row: the number that was given out last, when the latest was queued, and what counts against max_messages and
+-- max_bytes.
+CREATE TABLE tally (
+  last INTEGER NOT NULL, queued_at INTEGER NOT NULL, open INTEGER NOT NULL, bytes INTEGER NOT NULL
+) STRICT;
+INSERT INTO tally VALUES (0, 0, 0, 0);
 "];
 
 /// The version of the schema that this build writes.

@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use super::*;
-use crate::contract::{Level, Notification};
+use crate::contract::{Class, Level, Notification};
 use crate::store::{Delivery, DeliveryKey, Progress, Query, Record, Settlement, State};
 
 const NOW: u64 = 1_795_383_000_000;
@@ -17,8 +17,8 @@ fn accept(id: &str, text: &str) -> Operation {
 fn delivered(record: u64) -> Operation {
     let progress =
         Progress { state: State::Delivered, due_at: None, ended_at: Some(NOW), ..Progress::queued(NOW) };
-    let key = DeliveryKey { record, n: 0 };
-    Operation::Settle(Settlement { key, had_ended: false, level: Level::Info, replaces: 0, progress })
+    let (key, target) = (DeliveryKey { record, n: 0 }, "x".into());
+    Operation::Settle(Settlement { key, target, had_ended: false, level: Level::Info, replaces: 0, progress })
 }
 
 fn opened() -> (tempfile::TempDir, SqliteStore) {
@@ -137,7 +137,7 @@ fn what_somebody_broke_in_the_file_is_an_error_and_no_panic() {
         connection.execute("UPDATE notification SET level = 'info', body = '\"\"', tags = '[]'", []).unwrap();
     }
     store.commit(&[accept("b", "")]).unwrap();
-    connection.execute("UPDATE delivery SET state = 'gone' WHERE key >> 16 = 1", []).unwrap();
+    connection.execute("UPDATE open_delivery SET state = 'gone' WHERE key >> 16 = 1", []).unwrap();
     let page = store.reader().list(&Query::default()).unwrap();
     assert_eq!(page.entries.iter().map(|entry| entry.id.as_str()).collect::<Vec<_>>(), ["b"]);
     let (key, why) = &page.unreadable[0];
@@ -182,6 +182,31 @@ fn a_record_whose_deliveries_are_there_is_not_forgotten_as_one_without_any() {
     Connection::open(&store.path).unwrap().execute("UPDATE notification SET is_unmatched = 1", []).unwrap();
     store.commit(&[Operation::Prune(u64::MAX)]).unwrap();
     assert_eq!(store.reader().list(&Query::open()).unwrap().entries.len(), 1);
+}
+
+#[test]
+fn rows_that_somebody_added_hold_up_none_of_those_that_come() {
+    let (_folder, mut store) = opened();
+    let retried = |record| {
+        let Operation::Settle(mut settlement) = delivered(record) else { unreachable!() };
+        settlement.progress.attempts = 2;
+        settlement.progress.class = Some(Class::Delivered);
+        Operation::Settle(settlement)
+    };
+    store.commit(&[accept("a", ""), accept("b", ""), retried(1)]).unwrap();
+    let connection = Connection::open(&store.path).unwrap();
+    let columns = "target, state, attempts, queued_at, detail, tried, sent, parts, faults, plain";
+    // What has arrived is to be sent again, and what waits is said to have arrived.
+    let both = format!(
+        "INSERT INTO open_delivery (key, {columns}, moved) SELECT key, {columns}, 0 FROM ended_delivery; \
+         INSERT INTO ended_delivery (key, ended_at, {columns}) SELECT key, 0, {columns} FROM open_delivery \
+         WHERE key >> 16 = 2"
+    );
+    connection.execute_batch(&both).unwrap();
+    assert_eq!(store.commit(&[retried(1), retried(2)]).unwrap(), [Done::Settled, Done::Settled]);
+    let all = store.reader().list(&Query::default()).unwrap().entries;
+    let all: Vec<(&str, u32)> = all.iter().map(|e| (e.id.as_str(), e.delivery.progress.attempts)).collect();
+    assert_eq!(all, [("a", 2), ("b", 2)]);
 }
 
 #[test]

@@ -2,23 +2,21 @@
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction, params};
 
-use super::rows;
+use super::{forget, rows};
 use crate::clock::UnixMs;
 use crate::contract::Class;
 use crate::store::record::{Delivery, DeliveryKey, Health, LastReply, Progress, Record, Settlement, State};
 use crate::store::{Done, Limits, Operation, say_the_same};
 
-/// How many deliveries are forgotten in one step, and how many at most to make room for one record.
-const STEP: u32 = 256;
-const MOST: u32 = 4_096;
-
-/// How many free pages are given back to the file system in one step.
-const PAGES: u32 = 256;
-
-/// What counts against the limits, and the number of the last record.
+/// What counts against the limits, and how far the file has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tally {
+    /// The number of the last record.
     pub(super) last: u64,
+    /// When the latest delivery was queued: those from then on are queued in the order of their keys.
+    pub(super) queued_at: UnixMs,
+    /// No delivery up to this key is in line to be forgotten by the order of the keys.
+    pub(super) passed: i64,
     pub(super) open: u64,
     pub(super) bytes: u64,
     /// What would be left if all that is kept for look-ups were forgotten; `None` where that is not known.
@@ -28,14 +26,16 @@ pub(super) struct Tally {
 impl Tally {
     /// As the file has it. What has not ended is counted anew: it decides what is taken in.
     pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let open = "SELECT count(*) FROM delivery WHERE ended_at IS NULL";
+        let open = "SELECT count(*) FROM open_delivery";
         let open = connection.query_row(open, [], |row| row.get(0)).map(rows::positive)?;
         // What has been written is not written over, whatever somebody says was the last.
-        let sql = "SELECT max(last, coalesce((SELECT max(seq) FROM notification), 0)), bytes FROM tally";
-        let read = |row: &Row<'_>| Ok((rows::positive(row.get(0)?), rows::positive(row.get(1)?)));
-        let (last, bytes) = connection.query_row(sql, [], read)?;
+        let sql =
+            "SELECT max(last, coalesce((SELECT max(seq) FROM notification), 0)), queued_at, bytes FROM tally";
+        let positive = |row: &Row<'_>, column| row.get(column).map(rows::positive);
+        let read = |row: &Row<'_>| Ok((positive(row, 0)?, positive(row, 1)?, positive(row, 2)?));
+        let (last, queued_at, bytes) = connection.query_row(sql, [], read)?;
         if last < rows::LAST_RECORD {
-            Ok(Self { last, open, bytes, least: None })
+            Ok(Self { last, queued_at, passed: 0, open, bytes, least: None })
         } else {
             Err(rows::too_many())
         }
@@ -43,9 +43,9 @@ impl Tally {
 
     /// Writes it down.
     fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
-        let Self { last, open, bytes, .. } = *self;
-        let mut update = connection.prepare_cached("UPDATE tally SET last = ?1, open = ?2, bytes = ?3")?;
-        update.execute([rows::number(last), rows::number(open), rows::number(bytes)]).map(drop)
+        let sql = "UPDATE tally SET last = ?1, queued_at = ?2, open = ?3, bytes = ?4";
+        let Self { last, queued_at, open, bytes, .. } = *self;
+        connection.prepare_cached(sql)?.execute([last, queued_at, open, bytes].map(rows::number)).map(drop)
     }
 
     /// Writes it down where it is not what the file has.
@@ -54,7 +54,7 @@ impl Tally {
         if is_known { Ok(()) } else { self.write(connection) }
     }
 
-    fn forget(&mut self, bytes: u64) {
+    pub(super) fn forget(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
@@ -65,12 +65,13 @@ pub(super) struct Group<'t> {
     transaction: &'t Transaction<'t>,
     notification: Option<CachedStatement<'t>>,
     queued: Option<CachedStatement<'t>>,
+    ended: Option<CachedStatement<'t>>,
     delivered: Option<CachedStatement<'t>>,
 }
 
 impl<'t> Group<'t> {
     pub(super) fn of(transaction: &'t Transaction<'t>) -> Self {
-        Self { transaction, notification: None, queued: None, delivered: None }
+        Self { transaction, notification: None, queued: None, ended: None, delivered: None }
     }
 }
 
@@ -102,7 +103,7 @@ pub(super) fn apply(
             transaction.execute("DELETE FROM endpoint WHERE target = ?1", [target])?;
             Ok(Done::Remembered)
         }
-        Operation::Prune(now) => prune(transaction, *now, tally, limits),
+        Operation::Prune(now) => forget::prune(transaction, *now, tally, limits),
         Operation::Limit(new) => {
             *limits = *new;
             Ok(Done::Limited)
@@ -120,7 +121,8 @@ pub(super) fn remove_after(connection: &Connection, last: u64) -> rusqlite::Resu
         format!("SELECT coalesce(sum({}), 0) FROM delivery WHERE key > ?1 << 16 | 65535", rows::DETAILS);
     let sizes = number("SELECT coalesce(sum(size), 0) FROM notification WHERE seq > ?1")?;
     let gone = sizes.saturating_add(number(&details)?);
-    whole.execute("DELETE FROM delivery WHERE key > ?1 << 16 | 65535", after)?;
+    whole.execute("DELETE FROM open_delivery WHERE key > ?1 << 16 | 65535", after)?;
+    whole.execute("DELETE FROM ended_delivery WHERE key > ?1 << 16 | 65535", after)?;
     whole.execute("DELETE FROM notification WHERE seq > ?1", after)?;
     let mut tally = Tally { last, ..Tally::read(&whole)? };
     tally.forget(gone);
@@ -148,7 +150,7 @@ fn accept(
             return Ok(known);
         }
         let Some(most) = most.filter(|_| has_room) else { return Ok(Done::Full) };
-        if !make_room(transaction, most, tally)? {
+        if !forget::make_room(transaction, most, tally)? {
             return Ok(Done::Full);
         }
     }
@@ -185,7 +187,7 @@ fn accept(
         return known(transaction, record)?.ok_or(rusqlite::Error::StatementChangedRows(0));
     }
     for (delivery, n) in record.deliveries.iter().zip(0_u16..) {
-        insert_delivery(group, DeliveryKey { record: number, n }, delivery)?;
+        insert_delivery(group, DeliveryKey { record: number, n }, delivery, tally)?;
     }
     tally.last = number;
     // What has ended already, or has no delivery, makes room for others.
@@ -211,39 +213,150 @@ fn known(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<Opt
     Ok(None)
 }
 
-fn insert_delivery(group: &mut Group<'_>, key: DeliveryKey, delivery: &Delivery) -> rusqlite::Result<()> {
+fn insert_delivery(
+    group: &mut Group<'_>,
+    key: DeliveryKey,
+    delivery: &Delivery,
+    tally: &mut Tally,
+) -> rusqlite::Result<()> {
     let Delivery { target, progress } = delivery;
-    if *progress == Progress::queued(progress.queued_at) {
-        // Nearly all, and half of what it takes is to say what is the same in all of them.
-        let insert = ready(
-            &mut group.queued,
-            group.transaction,
-            "INSERT INTO delivery (key, target, state, attempts, queued_at, due_at, detail, tried, parts, faults, \
-             sent, plain, room) VALUES (?1, ?2, 'queued', 0, ?3, ?3, '', 0, 0, 0, 0, 0, zeroblob(48))",
-        )?;
-        let queued_at = rows::number(progress.queued_at);
-        return insert.execute(params![rows::key_out(key), target, queued_at]).map(drop);
+    if progress.state.has_ended() {
+        return insert_ended(group, key, target, progress, false, tally);
     }
-    let mut insert = group.transaction.prepare_cached(
-        "INSERT INTO delivery (key, target, state, attempts, queued_at, due_at, ended_at, detail, tried, parts, \
-         faults, sent, plain) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    let is_moved = progress.queued_at < tally.queued_at;
+    if is_moved || *progress != Progress::queued(progress.queued_at) {
+        return insert_open(group.transaction, key, target, progress, is_moved);
+    }
+    // Nearly all, and half of what it takes is to say what is the same in all of them.
+    let insert = ready(
+        &mut group.queued,
+        group.transaction,
+        "INSERT INTO open_delivery (key, target, state, attempts, queued_at, due_at, detail, tried, parts, faults, \
+         sent, plain, moved) VALUES (?1, ?2, 'queued', 0, ?3, ?3, '', 0, 0, 0, 0, 0, 0)",
     )?;
-    insert.execute(params![
+    tally.queued_at = progress.queued_at;
+    insert.execute(params![rows::key_out(key), target, rows::number(progress.queued_at)]).map(drop)
+}
+
+fn insert_open(
+    transaction: &Transaction<'_>,
+    key: DeliveryKey,
+    target: &str,
+    progress: &Progress,
+    is_moved: bool,
+) -> rusqlite::Result<()> {
+    let (status, body) = progress.reply.as_ref().map(|LastReply { status, body }| (status, body)).unzip();
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR REPLACE INTO open_delivery (key, target, state, attempts, queued_at, due_at, first_tried_at, \
+         tried_at, class, detail, status, reply, tried, parts, faults, sent, plain, moved) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    )?;
+    let inserted = insert.execute(params![
         rows::key_out(key),
         target,
         progress.state.name(),
         progress.attempts,
         rows::number(progress.queued_at),
         progress.due_at.map(rows::number),
-        progress.ended_at.map(rows::number),
+        progress.first_tried_at.map(rows::number),
+        progress.tried_at.map(rows::number),
+        progress.class.map(Class::name),
         progress.detail,
+        status,
+        body,
         progress.tried,
         progress.parts,
         progress.faults,
         progress.sent,
         progress.plain,
-    ])?;
-    Ok(())
+        is_moved,
+    ]);
+    inserted.map(drop)
+}
+
+/// Adds a delivery to those that have ended; `is_in_order` where those before it were queued before it.
+fn insert_ended(
+    group: &mut Group<'_>,
+    key: DeliveryKey,
+    target: &str,
+    progress: &Progress,
+    is_in_order: bool,
+    tally: &mut Tally,
+) -> rusqlite::Result<()> {
+    let Progress { state, attempts, detail, class, reply, queued_at, .. } = progress;
+    let instants = [progress.first_tried_at, progress.tried_at, progress.ended_at];
+    let [first_tried_at, tried_at, ended_at] = instants.map(|at| at.map(rows::number));
+    let kept_from = progress.kept_from().filter(|_| !is_in_order || !progress.ended_soon());
+    let (key, queued_at) = (rows::key_out(key), rows::number(*queued_at));
+    let arrived = matches!(
+        progress,
+        Progress {
+            state: State::Delivered,
+            class: Some(Class::Delivered),
+            reply: None,
+            tried: 0,
+            faults: 0,
+            sent: 0,
+            ..
+        }
+    );
+    if kept_from.is_none() {
+        tally.passed = tally.passed.min(key - 1);
+    }
+    if arrived && kept_from.is_none() {
+        // Nearly all, as in `insert_delivery`. Where somebody put a row of this key there, this one takes its place.
+        let insert = ready(
+            &mut group.delivered,
+            group.transaction,
+            "INSERT INTO ended_delivery (key, target, state, attempts, queued_at, first_tried_at, \
+             tried_at, ended_at, class, detail, tried, parts, faults, sent, plain) \
+             VALUES (?1, ?2, 'delivered', ?3, ?4, ?5, ?6, ?7, 'delivered', ?8, 0, ?9, 0, 0, ?10) \
+             ON CONFLICT DO NOTHING",
+        )?;
+        let Progress { parts, plain, .. } = progress;
+        let values = params![
+            key,
+            target,
+            attempts,
+            queued_at,
+            first_tried_at,
+            tried_at,
+            ended_at,
+            detail,
+            parts,
+            plain
+        ];
+        if insert.execute(values)? == 1 {
+            return Ok(());
+        }
+    }
+    let mut insert = group.transaction.prepare_cached(
+        "INSERT OR REPLACE INTO ended_delivery (key, target, state, attempts, queued_at, first_tried_at, tried_at, \
+         ended_at, class, detail, status, reply, tried, parts, faults, sent, plain, kept_from) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+    )?;
+    let (status, body) = reply.as_ref().map(|LastReply { status, body }| (status, body)).unzip();
+    let inserted = insert.execute(params![
+        key,
+        target,
+        state.name(),
+        attempts,
+        queued_at,
+        first_tried_at,
+        tried_at,
+        ended_at,
+        class.map(Class::name),
+        detail,
+        status,
+        body,
+        progress.tried,
+        progress.parts,
+        progress.faults,
+        progress.sent,
+        progress.plain,
+        kept_from.map(rows::number),
+    ]);
+    inserted.map(drop)
 }
 
 // === endpoints ===
@@ -269,12 +382,32 @@ fn settle(
     tally: &mut Tally,
     limits: &Limits,
 ) -> rusqlite::Result<Done> {
-    let Settlement { key, had_ended, level, replaces, progress } = settlement;
+    let Settlement { key, target, had_ended, level, replaces, progress } = settlement;
     let has_ended = progress.state.has_ended();
     if *had_ended && !has_ended && !limits.has_room(tally.open + 1, *level) {
         return Ok(Done::Full);
     }
-    if !update(group, *key, *had_ended, progress)? {
+    let is_there = match (*had_ended, has_ended) {
+        (false, false) => update(group.transaction, *key, progress)?,
+        (false, true) => {
+            let from = take_open(group, *key)?;
+            if let Some(is_in_order) = from {
+                insert_ended(group, *key, target, progress, is_in_order, tally)?;
+            }
+            from.is_some()
+        }
+        (true, _) => {
+            let sql = "DELETE FROM ended_delivery WHERE key = ?1";
+            let is_there = group.transaction.prepare_cached(sql)?.execute([rows::key_out(*key)])? == 1;
+            match (is_there, has_ended) {
+                (true, false) => insert_open(group.transaction, *key, target, progress, true)?,
+                (true, true) => insert_ended(group, *key, target, progress, false, tally)?,
+                (false, _) => {}
+            }
+            is_there
+        }
+    };
+    if !is_there {
         return Ok(Done::Unchanged);
     }
     let (reopens, ends) = (*had_ended && !has_ended, !*had_ended && has_ended);
@@ -286,61 +419,37 @@ fn settle(
     Ok(Done::Settled)
 }
 
-/// Writes down where a delivery stands; whether it had ended as it should have.
-fn update(
-    group: &mut Group<'_>,
-    key: DeliveryKey,
-    had_ended: bool,
-    progress: &Progress,
-) -> rusqlite::Result<bool> {
-    let Progress { state, attempts, detail, class, reply, queued_at, .. } = progress;
-    let instants = [progress.first_tried_at, progress.tried_at, progress.ended_at];
-    let [first_tried_at, tried_at, ended_at] = instants.map(|at| at.map(rows::number));
-    let (key, queued_at) = (rows::key_out(key), rows::number(*queued_at));
-    let arrives = matches!(
-        progress,
-        Progress {
-            state: State::Delivered,
-            class: Some(Class::Delivered),
-            due_at: None,
-            reply: None,
-            tried: 0,
-            faults: 0,
-            sent: 0,
-            ..
-        }
-    );
-    if arrives && !had_ended {
-        // Nearly all, as in `insert_delivery`.
-        let update = ready(
-            &mut group.delivered,
-            group.transaction,
-            "UPDATE delivery SET state = 'delivered', attempts = ?2, queued_at = ?3, due_at = NULL, first_tried_at = ?4, \
-             tried_at = ?5, ended_at = ?6, class = 'delivered', detail = ?7, status = NULL, reply = NULL, tried = 0, \
-             parts = ?8, faults = 0, sent = 0, plain = ?9, room = NULL WHERE key = ?1 AND ended_at IS NULL",
-        )?;
-        let Progress { parts, plain, .. } = progress;
-        let values =
-            params![key, attempts, queued_at, first_tried_at, tried_at, ended_at, detail, parts, plain];
-        return Ok(update.execute(values)? == 1);
+/// Takes a delivery out of those that have not ended; whether it was queued in the order of the keys, or `None` where
+/// it is not there.
+fn take_open(group: &mut Group<'_>, key: DeliveryKey) -> rusqlite::Result<Option<bool>> {
+    let key = [rows::key_out(key)];
+    let take =
+        ready(&mut group.ended, group.transaction, "DELETE FROM open_delivery WHERE key = ?1 AND moved = 0")?;
+    if take.execute(key)? == 1 {
+        return Ok(Some(true));
     }
-    let mut update = group.transaction.prepare_cached(
-        "UPDATE delivery SET state = ?2, attempts = ?3, queued_at = ?4, due_at = ?5, first_tried_at = ?6, \
-         tried_at = ?7, ended_at = ?8, class = ?9, detail = ?10, status = ?11, reply = ?12, tried = ?13, \
-         parts = ?14, faults = ?15, sent = ?16, plain = ?17, room = NULL WHERE key = ?1 AND (ended_at IS NOT NULL) = ?18",
+    let mut take = group.transaction.prepare_cached("DELETE FROM open_delivery WHERE key = ?1")?;
+    Ok((take.execute(key)? == 1).then_some(false))
+}
+
+/// Writes down where a delivery stands that has not ended; whether it is there.
+fn update(transaction: &Transaction<'_>, key: DeliveryKey, progress: &Progress) -> rusqlite::Result<bool> {
+    let mut update = transaction.prepare_cached(
+        "UPDATE open_delivery SET state = ?2, attempts = ?3, queued_at = ?4, due_at = ?5, first_tried_at = ?6, \
+         tried_at = ?7, class = ?8, detail = ?9, status = ?10, reply = ?11, tried = ?12, parts = ?13, \
+         faults = ?14, sent = ?15, plain = ?16 WHERE key = ?1",
     )?;
-    let (status, body) = reply.as_ref().map(|LastReply { status, body }| (status, body)).unzip();
+    let (status, body) = progress.reply.as_ref().map(|LastReply { status, body }| (status, body)).unzip();
     let updated = update.execute(params![
-        key,
-        state.name(),
-        attempts,
-        queued_at,
+        rows::key_out(key),
+        progress.state.name(),
+        progress.attempts,
+        rows::number(progress.queued_at),
         progress.due_at.map(rows::number),
-        first_tried_at,
-        tried_at,
-        ended_at,
-        class.map(Class::name),
-        detail,
+        progress.first_tried_at.map(rows::number),
+        progress.tried_at.map(rows::number),
+        progress.class.map(Class::name),
+        progress.detail,
         status,
         body,
         progress.tried,
@@ -348,150 +457,6 @@ fn update(
         progress.faults,
         progress.sent,
         progress.plain,
-        had_ended,
     ])?;
     Ok(updated == 1)
-}
-
-// === prune ===
-
-fn prune(
-    transaction: &Transaction<'_>,
-    now: UnixMs,
-    tally: &mut Tally,
-    limits: &Limits,
-) -> rusqlite::Result<Done> {
-    let Limits { keep, keep_dead, max_bytes, .. } = *limits;
-    let forgotten = shrink(transaction, max_bytes, STEP, tally)?
-        + forget(transaction, Which::Ended, now.checked_sub(keep), STEP, tally)?
-        + forget(transaction, Which::Dead, now.checked_sub(keep_dead), STEP, tally)?
-        + forget_unmatched(transaction, now.checked_sub(keep), STEP, tally)?;
-    if forgotten > 0 {
-        tally.least = None;
-    }
-    let has_shrunk = give_back(transaction)?;
-    if STEP <= forgotten || has_shrunk {
-        return Ok(Done::Pruned { next: Some(now) });
-    }
-    let first = |sql: &str, keep: u64| -> rusqlite::Result<Option<UnixMs>> {
-        let at: Option<i64> = transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-        Ok(at.map(|at| rows::positive(at).saturating_add(keep)))
-    };
-    let ended = "SELECT min(ended_at) FROM delivery WHERE state IN ('delivered', 'dropped')";
-    let dead = "SELECT min(ended_at) FROM delivery WHERE state = 'dead'";
-    let unmatched = "SELECT min(accepted_at) FROM notification WHERE is_unmatched = 1";
-    let next = [first(ended, keep)?, first(dead, keep_dead)?, first(unmatched, keep)?];
-    Ok(Done::Pruned { next: next.into_iter().flatten().min() })
-}
-
-/// Which deliveries are forgotten.
-#[derive(Clone, Copy)]
-enum Which {
-    Ended,
-    Dead,
-}
-
-/// Forgets deliveries that ended at this instant or before, the oldest first, and the records of which nothing
-/// is left. Returns how many.
-fn forget(
-    transaction: &Transaction<'_>,
-    which: Which,
-    until: Option<UnixMs>,
-    most: u32,
-    tally: &mut Tally,
-) -> rusqlite::Result<u32> {
-    let Some(until) = until else { return Ok(0) };
-    let sql = match which {
-        Which::Ended => {
-            "DELETE FROM delivery WHERE key IN (SELECT key FROM delivery \
-             WHERE state IN ('delivered', 'dropped') AND ended_at <= ?1 \
-             ORDER BY ended_at, key LIMIT ?2) RETURNING key >> 16, "
-        }
-        Which::Dead => {
-            "DELETE FROM delivery WHERE key IN (SELECT key FROM delivery \
-             WHERE state = 'dead' AND ended_at <= ?1 ORDER BY ended_at LIMIT ?2) RETURNING key >> 16, "
-        }
-    };
-    let mut delete = transaction.prepare_cached(&format!("{sql}{}", rows::DETAILS))?;
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, rows::positive(row.get(1)?)));
-    let gone = delete.query_map(params![rows::number(until), most], read)?;
-    let gone: Vec<(i64, u64)> = gone.collect::<Result<_, _>>()?;
-    let empty = format!(
-        "DELETE FROM notification WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE {}) RETURNING size",
-        rows::is_of("key", "?1")
-    );
-    for (record, details) in &gone {
-        tally.forget(*details);
-        let mut delete = transaction.prepare_cached(&empty)?;
-        let size: Option<i64> = delete.query_row([record], |row| row.get(0)).optional()?;
-        tally.forget(size.map_or(0, rows::positive));
-    }
-    Ok(u32::try_from(gone.len()).unwrap_or(most))
-}
-
-/// As [`forget`], for records that no target wanted.
-fn forget_unmatched(
-    transaction: &Transaction<'_>,
-    until: Option<UnixMs>,
-    most: u32,
-    tally: &mut Tally,
-) -> rusqlite::Result<u32> {
-    let Some(until) = until else { return Ok(0) };
-    let mut delete = transaction.prepare_cached(&format!(
-        "DELETE FROM notification WHERE seq IN (SELECT seq FROM notification WHERE is_unmatched = 1 \
-         AND accepted_at <= ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE {}) \
-         ORDER BY accepted_at, seq LIMIT ?2) RETURNING size",
-        rows::is_of("key", "seq")
-    ))?;
-    let sizes = delete.query_map(params![rows::number(until), most], |row| row.get(0))?;
-    let mut count = 0;
-    for size in sizes {
-        tally.forget(rows::positive(size?));
-        count += 1;
-    }
-    Ok(count)
-}
-
-/// Makes room until all takes no more than this, where what is kept for look-ups only leaves as much; nothing
-/// changes where it does not.
-fn make_room(transaction: &Transaction<'_>, most: u64, tally: &mut Tally) -> rusqlite::Result<bool> {
-    if tally.least.is_some_and(|least| most < least) {
-        return Ok(false);
-    }
-    let before = *tally;
-    transaction.execute_batch("SAVEPOINT room")?;
-    shrink(transaction, most, MOST, tally)?;
-    if tally.bytes <= most {
-        return transaction.execute_batch("RELEASE room").map(|()| true);
-    }
-    *tally = Tally { least: Some(tally.bytes), ..before };
-    transaction.execute_batch("ROLLBACK TO room; RELEASE room").map(|()| false)
-}
-
-/// Forgets what is kept for look-ups only until all takes no more than this. Returns how many were forgotten.
-fn shrink(transaction: &Transaction<'_>, bytes: u64, most: u32, tally: &mut Tally) -> rusqlite::Result<u32> {
-    let mut forgotten = 0;
-    while bytes < tally.bytes && forgotten < most {
-        let ended = forget(transaction, Which::Ended, Some(UnixMs::MAX), 1, tally)?;
-        if ended == 0 && forget_unmatched(transaction, Some(UnixMs::MAX), 1, tally)? == 0 {
-            break;
-        }
-        forgotten += 1;
-    }
-    Ok(forgotten)
-}
-
-/// Gives free pages back to the file system where they are more than a quarter of the file and worth it;
-/// otherwise what comes next takes them. Whether it did.
-fn give_back(transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
-    let pages = |name| transaction.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let (free, all) = (pages("freelist_count")?, pages("page_count")?);
-    if free < i64::from(PAGES) || free < all / 4 {
-        return Ok(false);
-    }
-    let mut vacuum = transaction.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
-    // It gives back a page a step.
-    let mut pages = vacuum.raw_query();
-    while pages.next()?.is_some() {}
-    Ok(true)
 }

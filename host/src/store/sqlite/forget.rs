@@ -5,7 +5,7 @@
 //! others have an index of their own: those that took longer, died, were replayed, or were queued by a clock that was
 //! set back.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Transaction, params};
 
 use super::rows;
 use super::write::Tally;
@@ -39,14 +39,18 @@ pub(super) fn prune(
     if STEP <= forgotten || has_shrunk {
         return Ok(Done::Pruned { next: Some(now) });
     }
-    let mut first = |which| -> rusqlite::Result<Option<UnixMs>> {
-        let first = oldest(transaction, which, UnixMs::MAX, 1, tally)?;
-        Ok(first.first().map(|(kept_from, _)| *kept_from))
-    };
-    let (ended, dead) = (first(Which::Ended)?, first(Which::Dead)?);
+    let first = |which| apart(transaction, which, UnixMs::MAX, 1);
+    let (late, dead) = (first(Which::Ended)?, first(Which::Dead)?);
+    let soon = in_order(transaction, UnixMs::MAX, 1, tally)?;
     let sql = "SELECT min(accepted_at) FROM notification WHERE is_unmatched = 1";
     let unmatched: Option<i64> = transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-    let kept = [(ended, keep), (dead, keep_dead), (unmatched.map(rows::positive), keep)];
+    let kept_from = |first: &[(UnixMs, i64)]| first.first().map(|(kept_from, _)| *kept_from);
+    let kept = [
+        (kept_from(&late), keep),
+        (kept_from(&soon), keep),
+        (kept_from(&dead), keep_dead),
+        (unmatched.map(rows::positive), keep),
+    ];
     let next = kept.into_iter().filter_map(|(from, keep)| Some(from?.saturating_add(keep))).min();
     Ok(Done::Pruned { next })
 }
@@ -68,58 +72,92 @@ fn forget(
     tally: &mut Tally,
 ) -> rusqlite::Result<u32> {
     let Some(until) = until else { return Ok(0) };
-    let oldest = oldest(transaction, which, until, most, tally)?;
-    let mut take = transaction
-        .prepare_cached(&format!("DELETE FROM ended_delivery WHERE key = ?1 RETURNING {}", rows::DETAILS))?;
-    let mut take_empty = transaction.prepare_cached(&format!(
-        "DELETE FROM notification WHERE seq = ?1 AND {} RETURNING size",
-        has_none("?1")
-    ))?;
-    let mut forgotten = 0;
-    for (_, key) in oldest {
-        let details: i64 = take.query_row([key], |row| row.get(0))?;
-        let size: Option<i64> = take_empty.query_row([key >> 16], |row| row.get(0)).optional()?;
-        tally.forget(rows::positive(details) + size.map_or(0, rows::positive));
+    let mut apart = apart(transaction, which, until, most)?.into_iter().peekable();
+    let mut in_order = match which {
+        Which::Ended => in_order(transaction, until, most, tally)?.into_iter().peekable(),
+        Which::Dead => Vec::new().into_iter().peekable(),
+    };
+    let (mut forgotten, mut range) = (0, None);
+    while forgotten < most {
+        let is_apart = match (apart.peek(), in_order.peek()) {
+            (Some(one), Some(other)) => one < other,
+            (one, _) => one.is_some(),
+        };
+        let Some((_, key)) = (if is_apart { apart.next() } else { in_order.next() }) else { break };
+        if is_apart {
+            forget_between(transaction, [key, key], tally)?;
+        } else {
+            // All from the first to the last go at once.
+            let (first, _) = range.unwrap_or((key, key));
+            range = Some((first, key));
+        }
         forgotten += 1;
+    }
+    if let Some((first, last)) = range {
+        forget_between(transaction, [first, last], tally)?;
     }
     Ok(forgotten)
 }
 
-/// The deliveries whose time began first, at this instant or before, and when it did.
-fn oldest(
+/// Forgets the delivery of this key, or all from one to another that are forgotten in the order of their keys.
+fn forget_between(transaction: &Transaction<'_>, keys: [i64; 2], tally: &mut Tally) -> rusqlite::Result<()> {
+    let mut forget = |sql: &str, between: [i64; 2]| -> rusqlite::Result<()> {
+        let mut delete = transaction.prepare_cached(sql)?;
+        for bytes in delete.query_map(between, |row| row.get(0))? {
+            tally.forget(rows::positive(bytes?));
+        }
+        Ok(())
+    };
+    let deliveries = format!(
+        "DELETE FROM ended_delivery WHERE key BETWEEN ?1 AND ?2 AND (kept_from IS NULL OR ?1 = ?2) RETURNING {}",
+        rows::DETAILS
+    );
+    let records = format!(
+        "DELETE FROM notification WHERE seq BETWEEN ?1 AND ?2 AND is_unmatched = 0 AND {} RETURNING size",
+        has_none("seq")
+    );
+    forget(&deliveries, keys)?;
+    forget(&records, keys.map(|key| key >> 16))
+}
+
+/// Those that are not forgotten in the order of their keys whose time began first, at this instant or before, and when.
+fn apart(
     transaction: &Transaction<'_>,
     which: Which,
     until: UnixMs,
     most: u32,
-    tally: &mut Tally,
 ) -> rusqlite::Result<Vec<(UnixMs, i64)>> {
     let mut select = transaction.prepare_cached(
         "SELECT kept_from, key FROM ended_delivery WHERE kept_from IS NOT NULL AND (state = 'dead') = ?1 \
          AND kept_from <= ?2 ORDER BY kept_from, key LIMIT ?3",
     )?;
     let read = |row: &rusqlite::Row<'_>| Ok((rows::positive(row.get(0)?), row.get(1)?));
-    let apart = select.query_map(params![which == Which::Dead, rows::number(until), most], read)?;
-    let mut oldest: Vec<(UnixMs, i64)> = apart.collect::<Result<_, _>>()?;
-    if which == Which::Dead {
-        return Ok(oldest);
-    }
+    select.query_map(params![which == Which::Dead, rows::number(until), most], read)?.collect()
+}
+
+/// As [`apart`], for those that are.
+fn in_order(
+    transaction: &Transaction<'_>,
+    until: UnixMs,
+    most: u32,
+    tally: &mut Tally,
+) -> rusqlite::Result<Vec<(UnixMs, i64)>> {
     let mut select = transaction.prepare_cached(
         "SELECT queued_at, key FROM ended_delivery WHERE key > ?1 AND kept_from IS NULL ORDER BY key LIMIT ?2",
     )?;
-    let in_order = select.query_map(params![tally.passed, most], read)?;
+    let mut rows = select.query(params![tally.passed, most])?;
+    let mut first = Vec::new();
     tally.passed = i64::MAX;
-    for delivery in in_order {
-        let (queued_at, key) = delivery?;
+    while let Some(row) = rows.next()? {
+        let (queued_at, key) = (rows::positive(row.get(0)?), row.get(1)?);
         let kept_from = queued_at.saturating_add(SOON_MS);
         tally.passed = tally.passed.min(key - 1);
         if until < kept_from {
             break;
         }
-        oldest.push((kept_from, key));
+        first.push((kept_from, key));
     }
-    oldest.sort_unstable();
-    oldest.truncate(most as usize);
-    Ok(oldest)
+    Ok(first)
 }
 
 /// As [`forget`], for records that no target wanted.
@@ -162,13 +200,16 @@ pub(super) fn make_room(
         return Ok(false);
     }
     let before = *tally;
-    transaction.execute_batch("SAVEPOINT room")?;
+    let say = |sql| transaction.prepare_cached(sql)?.execute([]).map(drop);
+    say("SAVEPOINT room")?;
     shrink(transaction, most, MOST, tally)?;
-    if tally.bytes <= most {
-        return transaction.execute_batch("RELEASE room").map(|()| true);
+    let is_enough = tally.bytes <= most;
+    if !is_enough {
+        *tally = Tally { least: Some(tally.bytes), ..before };
+        say("ROLLBACK TO room")?;
     }
-    *tally = Tally { least: Some(tally.bytes), ..before };
-    transaction.execute_batch("ROLLBACK TO room; RELEASE room").map(|()| false)
+    say("RELEASE room")?;
+    Ok(is_enough)
 }
 
 /// Forgets what is kept for look-ups only until all takes no more than this. Returns how many were forgotten.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::contract::{Arrivals, Body, Breaker, Class, Endpoint, Field, Pace, Probe, Recent};
 
+mod forgetting;
 mod settling;
 
 const NOW: UnixMs = 1_795_383_000_000;

@@ -42,11 +42,10 @@ impl Model {
         let kept = self.records.iter().find(|kept| kept.number == settlement.key.record);
         let delivery = kept.and_then(|kept| kept.deliveries.get(usize::from(settlement.key.n))?.as_ref());
         settlement.replaces = delivery.map_or(0, |delivery| delivery.progress.size());
-        if let Some(delivery) =
-            delivery.filter(|_| !settlement.had_ended || settlement.progress.state.has_ended())
-        {
-            // Only who replays a delivery queues it anew.
-            settlement.progress.queued_at = delivery.progress.queued_at;
+        let queued_at = &mut settlement.progress.queued_at;
+        if let Some(delivery) = delivery.filter(|d| queued_at.abs_diff(d.progress.queued_at) <= SOON) {
+            // A store may go by either.
+            *queued_at = delivery.progress.queued_at;
         }
         Operation::Settle(settlement)
     }
@@ -131,7 +130,8 @@ impl Model {
             let ended = kept.deliveries.iter().enumerate().filter_map(|(n, delivery)| {
                 let progress = &delivery.as_ref()?.progress;
                 let (ended_at, is_dead) = (progress.ended_at?, progress.state == State::Dead);
-                let kept_from = if is_dead { ended_at } else { ended_at.max(progress.queued_at + 10_000) };
+                let soon = progress.queued_at..=progress.queued_at + SOON;
+                let kept_from = if !is_dead && soon.contains(&ended_at) { *soon.end() } else { ended_at };
                 Some((kept_from, is_dead, (kept.number, Some(n))))
             });
             let unmatched = kept.record.deliveries.is_empty();
@@ -161,6 +161,9 @@ impl Model {
 }
 
 const NOW: UnixMs = 1_000_000;
+
+/// What ends within this after it was queued is kept as if it had taken as long.
+const SOON: u64 = 10_000;
 
 /// How far apart instants are, so that some deliveries end soon after they were queued, and some do not.
 const TICK: u64 = 700;

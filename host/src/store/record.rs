@@ -12,8 +12,8 @@ use crate::contract::{Class, Endpoint, Level, Notification};
 /// No more of a reply's body is kept, in bytes: 4 KiB.
 pub const LONGEST_REPLY: usize = 4 << 10;
 
-/// What ended no later than this after it was queued, in milliseconds, is kept as if it had taken as long. So a store
-/// finds what is to be forgotten by the order in which it came, which it has anyhow.
+/// What ended within this after it was queued, in milliseconds, is kept as if it had taken as long. So a store finds
+/// what is to be forgotten by the order in which it came, which it has anyhow.
 pub(super) const SOON_MS: u64 = 10_000;
 
 /// A notification and what became of it.
@@ -122,7 +122,7 @@ pub struct DeliveryKey {
 pub struct Settlement {
     /// Which delivery.
     pub key: DeliveryKey,
-    /// Its target's name.
+    /// Its target's name, which stays what it was.
     pub target: Arc<str>,
     /// Whether it has to have ended before. Where that is not so, nothing changes.
     pub had_ended: bool,
@@ -191,8 +191,9 @@ impl Progress {
 
     /// Whether it arrived or was dropped within [`SOON_MS`] after it was queued.
     pub(super) fn ended_soon(&self) -> bool {
-        let soon = self.queued_at.saturating_add(SOON_MS);
-        self.state != State::Dead && self.ended_at.is_some_and(|ended_at| ended_at <= soon)
+        // What a clock that was set back has end before it was queued did not.
+        let soon = self.queued_at..=self.queued_at.saturating_add(SOON_MS);
+        self.state != State::Dead && self.ended_at.is_some_and(|ended_at| soon.contains(&ended_at))
     }
 
     /// Waiting for the first attempt.

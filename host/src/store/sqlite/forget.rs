@@ -5,7 +5,7 @@
 //! others have an index of their own: those that took longer, died, were replayed, or were queued by a clock that was
 //! set back.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::rows;
 use super::write::Tally;
@@ -16,6 +16,9 @@ use crate::store::{Done, Limits};
 /// How many deliveries are forgotten in one step, and how many at most to make room for one record.
 const STEP: u32 = 256;
 const MOST: u32 = 4_096;
+
+/// How many records may lie between two that go at once: all of them are looked at.
+const FAR: i64 = 4_096;
 
 /// How many free pages are given back to the file system in one step.
 const PAGES: u32 = 256;
@@ -42,8 +45,11 @@ pub(super) fn prune(
     let first = |which| apart(transaction, which, UnixMs::MAX, 1);
     let (late, dead) = (first(Which::Ended)?, first(Which::Dead)?);
     let soon = in_order(transaction, UnixMs::MAX, 1, tally)?;
-    let sql = "SELECT min(accepted_at) FROM notification WHERE is_unmatched = 1";
-    let unmatched: Option<i64> = transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    let sql = format!(
+        "SELECT accepted_at FROM notification WHERE is_unmatched = 1 AND {} ORDER BY accepted_at LIMIT 1",
+        has_none("seq")
+    );
+    let unmatched = transaction.prepare_cached(&sql)?.query_row([], |row| row.get(0)).optional()?;
     let kept_from = |first: &[(UnixMs, i64)]| first.first().map(|(kept_from, _)| *kept_from);
     let kept = [
         (kept_from(&late), keep),
@@ -99,7 +105,7 @@ fn forget(
     Ok(forgotten)
 }
 
-/// Forgets the delivery of this key, or all from one to another that are forgotten in the order of their keys.
+/// Forgets the one delivery of this key, or all from one key to another that are forgotten in the order of their keys.
 fn forget_between(transaction: &Transaction<'_>, keys: [i64; 2], tally: &mut Tally) -> rusqlite::Result<()> {
     let mut forget = |sql: &str, between: [i64; 2]| -> rusqlite::Result<()> {
         let mut delete = transaction.prepare_cached(sql)?;
@@ -146,13 +152,14 @@ fn in_order(
         "SELECT queued_at, key FROM ended_delivery WHERE key > ?1 AND kept_from IS NULL ORDER BY key LIMIT ?2",
     )?;
     let mut rows = select.query(params![tally.passed, most])?;
-    let mut first = Vec::new();
+    let (mut first, mut last) = (Vec::new(), None);
     tally.passed = i64::MAX;
     while let Some(row) = rows.next()? {
         let (queued_at, key) = (rows::positive(row.get(0)?), row.get(1)?);
         let kept_from = queued_at.saturating_add(SOON_MS);
         tally.passed = tally.passed.min(key - 1);
-        if until < kept_from {
+        let is_far = last.replace(key).is_some_and(|last| FAR < (key - last) >> 16);
+        if until < kept_from || is_far {
             break;
         }
         first.push((kept_from, key));
@@ -182,11 +189,9 @@ fn forget_unmatched(
     Ok(count)
 }
 
-/// A condition on a record's number: it has no delivery. Through the view of all of them this would go through them all.
+/// A condition on a record's number: it has no delivery.
 fn has_none(record: &str) -> String {
-    let its = rows::is_of("key", record);
-    let none = |table| format!("NOT EXISTS (SELECT 1 FROM {table} WHERE {its})");
-    format!("{} AND {}", none("open_delivery"), none("ended_delivery"))
+    format!("NOT EXISTS (SELECT 1 FROM delivery WHERE {})", rows::is_of("key", record))
 }
 
 /// Makes room until all takes no more than this, where what is kept for look-ups only leaves as much; nothing

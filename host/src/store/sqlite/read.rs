@@ -107,8 +107,7 @@ impl Reader for SqliteReader {
     fn list(&mut self, query: &Query) -> Result<Page, StoreError> {
         let limit = query.page();
         self.run(|connection| {
-            let tail = format!("ORDER BY d.key LIMIT {}", limit + 1);
-            select(connection, query, &entry_columns(), &tail, |mut rows| {
+            select(connection, query, &list_sql(query), |mut rows| {
                 let (mut page, mut count) = (Page::default(), 0);
                 while let Some(row) = rows.next()? {
                     let key = rows::key(row, 0)?;
@@ -132,7 +131,7 @@ impl Reader for SqliteReader {
         let whole = Query { after: None, ..query.clone() };
         self.run(|connection| {
             let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-            select(connection, &whole, "count(*)", "", |rows| {
+            select(connection, &whole, &sql(&whole, "count(*)", ""), |rows| {
                 Ok(rows.mapped(count).next().transpose()?.map_or(0, rows::positive))
             })
         })
@@ -178,46 +177,56 @@ impl Reader for SqliteReader {
     }
 }
 
-/// Runs a query over deliveries and their notifications.
-fn select<T>(
-    connection: &Connection,
-    query: &Query,
-    columns: &str,
-    tail: &str,
-    read: impl FnOnce(rusqlite::Rows<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
+/// The statement for a page of a list, and the first of the next.
+pub(super) fn list_sql(query: &Query) -> String {
+    sql(query, &entry_columns(), &format!("ORDER BY d.key LIMIT {}", query.page() + 1))
+}
+
+/// The statement for what is asked of deliveries and their notifications; [`select`] runs it.
+fn sql(query: &Query, columns: &str, tail: &str) -> String {
     let mut conditions = vec![states(&query.states), levels(query.level)];
-    let mut values: Vec<(&str, &dyn ToSql)> = Vec::new();
-    let (target, since) = (&query.target, query.since.map(rows::number));
     if query.id.is_some() {
         conditions.push("m.id = :id".to_owned());
         conditions.push(rows::is_of("d.key", "m.seq"));
-        values.push((":id", &query.id));
     }
-    if target.is_some() {
+    if query.target.is_some() {
         conditions.push("d.target = :target".to_owned());
-        values.push((":target", target));
     }
-    if since.is_some() {
+    if query.since.is_some() {
         conditions.push("coalesce(d.ended_at, d.tried_at, d.queued_at) >= :since".to_owned());
-        values.push((":since", &since));
     }
     if query.reason.is_some() {
         conditions.push("instr(d.detail, :reason) > 0".to_owned());
-        values.push((":reason", &query.reason));
     }
-    let after = query.after.map(rows::key_out);
-    if after.is_some() {
+    if query.after.is_some() {
         conditions.push("d.key > :after".to_owned());
-        values.push((":after", &after));
     }
     conditions.retain(|condition| !condition.is_empty());
     let conditions = if conditions.is_empty() { "true".to_owned() } else { conditions.join(" AND ") };
-    let sql = format!(
-        "SELECT {columns} FROM delivery d JOIN notification m ON m.seq = d.key >> 16 \
-         WHERE {conditions} {tail}"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    format!(
+        "SELECT {columns} FROM delivery d JOIN notification m ON m.seq = d.key >> 16 WHERE {conditions} {tail}"
+    )
+}
+
+/// Runs the statement for what is asked.
+fn select<T>(
+    connection: &Connection,
+    query: &Query,
+    sql: &str,
+    read: impl FnOnce(rusqlite::Rows<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let Query { id, target, reason, .. } = query;
+    let (since, after) = (query.since.map(rows::number), query.after.map(rows::key_out));
+    let all: [(&str, &dyn ToSql, bool); 5] = [
+        (":id", id, id.is_some()),
+        (":target", target, target.is_some()),
+        (":since", &since, since.is_some()),
+        (":reason", reason, reason.is_some()),
+        (":after", &after, after.is_some()),
+    ];
+    let values: Vec<(&str, &dyn ToSql)> =
+        all.into_iter().filter(|(.., is_asked)| *is_asked).map(|(name, value, _)| (name, value)).collect();
+    let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query(values.as_slice())?;
     read(rows)
 }

@@ -80,14 +80,19 @@ fn what_was_written_but_never_acknowledged_is_taken_out() {
     store.commit(&[accept("a", "")]).unwrap();
     // A commit that reached the disk, and whose word did not come back.
     let before = store.tally;
-    store.commit(&[accept("b", "")]).unwrap();
+    let Operation::Settle(mut delivered) = delivered(3) else { unreachable!() };
+    delivered.progress.detail = "status 200".into();
+    store.commit(&[accept("b", ""), accept("d", ""), Operation::Settle(delivered)]).unwrap();
     (store.tally, store.connection) = (before, None);
     assert_eq!(store.commit(&[accept("c", "")]).unwrap(), [Done::Accepted(2)]);
     let mut reader = store.reader();
-    assert_eq!(reader.find("b").unwrap(), None);
+    assert_eq!((reader.find("b").unwrap(), reader.find("d").unwrap()), (None, None));
     let usage = reader.usage().unwrap();
     assert_eq!((usage.open, usage.bytes), (store.tally.open, store.tally.bytes));
     assert_eq!(usage.open, 2);
+    let ended = "SELECT count(*) FROM ended_delivery";
+    let connection = store.connection.as_ref().unwrap();
+    assert_eq!(connection.query_row(ended, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
 }
 
 #[test]
@@ -180,12 +185,13 @@ fn a_record_whose_deliveries_are_there_is_not_forgotten_as_one_without_any() {
     let (_folder, mut store) = opened();
     store.commit(&[accept("a", "")]).unwrap();
     Connection::open(&store.path).unwrap().execute("UPDATE notification SET is_unmatched = 1", []).unwrap();
-    store.commit(&[Operation::Prune(u64::MAX)]).unwrap();
+    let pruned = store.commit(&[Operation::Prune(u64::MAX)]).unwrap();
+    assert_eq!(pruned, [Done::Pruned { next: None }]);
     assert_eq!(store.reader().list(&Query::open()).unwrap().entries.len(), 1);
 }
 
 #[test]
-fn rows_that_somebody_added_hold_up_none_of_those_that_come() {
+fn where_somebody_put_a_row_that_is_to_be_written_it_is_written_all_the_same() {
     let (_folder, mut store) = opened();
     let retried = |record| {
         let Operation::Settle(mut settlement) = delivered(record) else { unreachable!() };
@@ -196,17 +202,46 @@ fn rows_that_somebody_added_hold_up_none_of_those_that_come() {
     store.commit(&[accept("a", ""), accept("b", ""), retried(1)]).unwrap();
     let connection = Connection::open(&store.path).unwrap();
     let columns = "target, state, attempts, queued_at, detail, tried, sent, parts, faults, plain";
-    // What has arrived is to be sent again, and what waits is said to have arrived.
-    let both = format!(
+    // What has arrived is to be sent again, what waits is said to have arrived, and one waits that is yet to come.
+    let rows = format!(
         "INSERT INTO open_delivery (key, {columns}, moved) SELECT key, {columns}, 0 FROM ended_delivery; \
          INSERT INTO ended_delivery (key, ended_at, {columns}) SELECT key, 0, {columns} FROM open_delivery \
-         WHERE key >> 16 = 2"
+         WHERE key >> 16 = 2; \
+         INSERT INTO open_delivery (key, {columns}, moved) SELECT 3 << 16, {columns}, 0 FROM open_delivery LIMIT 1; \
+         UPDATE open_delivery SET attempts = 9 WHERE key >> 16 = 3"
     );
-    connection.execute_batch(&both).unwrap();
-    assert_eq!(store.commit(&[retried(1), retried(2)]).unwrap(), [Done::Settled, Done::Settled]);
+    connection.execute_batch(&rows).unwrap();
+    let group = [retried(1), retried(2), accept("c", "")];
+    assert_eq!(store.commit(&group).unwrap(), [Done::Settled, Done::Settled, Done::Accepted(3)]);
     let all = store.reader().list(&Query::default()).unwrap().entries;
     let all: Vec<(&str, u32)> = all.iter().map(|e| (e.id.as_str(), e.delivery.progress.attempts)).collect();
-    assert_eq!(all, [("a", 2), ("b", 2)]);
+    assert_eq!(all, [("a", 2), ("b", 2), ("c", 0)]);
+}
+
+#[test]
+fn a_list_goes_through_none_of_what_is_in_other_states() {
+    let (_folder, mut store) = opened();
+    let accepted: Vec<Operation> = (1..=2_000).map(|n| accept(&n.to_string(), "")).collect();
+    store.commit(&accepted).unwrap();
+    let ended = (1..=1_000).map(|number| {
+        let Operation::Settle(mut settlement) = delivered(number) else { unreachable!() };
+        settlement.progress.state = if number < 1_000 { State::Delivered } else { State::Dead };
+        Operation::Settle(settlement)
+    });
+    store.commit(&ended.collect::<Vec<_>>()).unwrap();
+    let connection = Connection::open(&store.path).unwrap();
+    let steps = |states: &[State]| {
+        let query = Query { states: states.to_vec(), limit: 1, ..Query::default() };
+        let mut statement = connection.prepare(&read::list_sql(&query)).unwrap();
+        assert!(statement.query_map([], |_| Ok(())).unwrap().count() > 0);
+        statement.get_status(rusqlite::StatementStatus::VmStep)
+    };
+    // Neither of the two is in the words of one table.
+    assert!(steps(&[State::Retrying, State::Dead]) > 3_000);
+    for states in [State::OPEN.as_slice(), &[State::Dead], &[State::Delivered]] {
+        let steps = steps(states);
+        assert!(steps < 500, "{states:?}: {steps} steps");
+    }
 }
 
 #[test]

@@ -5,7 +5,9 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction,
 use super::{forget, rows};
 use crate::clock::UnixMs;
 use crate::contract::Class;
-use crate::store::record::{Delivery, DeliveryKey, Health, LastReply, Progress, Record, Settlement, State};
+use crate::store::record::{
+    Delivery, DeliveryKey, Health, LastReply, Progress, Record, SOON_MS, Settlement, State,
+};
 use crate::store::{Done, Limits, Operation, say_the_same};
 
 /// What counts against the limits, and how far the file has come.
@@ -13,7 +15,8 @@ use crate::store::{Done, Limits, Operation, say_the_same};
 pub(super) struct Tally {
     /// The number of the last record.
     pub(super) last: u64,
-    /// When the latest delivery was queued: those from then on are queued in the order of their keys.
+    /// When the latest delivery was queued: those from then on are queued in the order of their keys. Where the clock
+    /// was ahead then, no other is until it has come that far.
     pub(super) queued_at: UnixMs,
     /// No delivery up to this key is in line to be forgotten by the order of the keys.
     pub(super) passed: i64,
@@ -224,18 +227,22 @@ fn insert_delivery(
         return insert_ended(group, key, target, progress, false, tally);
     }
     let is_moved = progress.queued_at < tally.queued_at;
+    tally.queued_at = tally.queued_at.max(progress.queued_at);
     if is_moved || *progress != Progress::queued(progress.queued_at) {
         return insert_open(group.transaction, key, target, progress, is_moved);
     }
-    // Nearly all, and half of what it takes is to say what is the same in all of them.
+    // Nearly all, and half of what it takes is to say what is the same in all of them. Where somebody put a row of this
+    // key there, this one takes its place.
     let insert = ready(
         &mut group.queued,
         group.transaction,
         "INSERT INTO open_delivery (key, target, state, attempts, queued_at, due_at, detail, tried, parts, faults, \
-         sent, plain, moved) VALUES (?1, ?2, 'queued', 0, ?3, ?3, '', 0, 0, 0, 0, 0, 0)",
+         sent, plain, moved) VALUES (?1, ?2, 'queued', 0, ?3, ?3, '', 0, 0, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
     )?;
-    tally.queued_at = progress.queued_at;
-    insert.execute(params![rows::key_out(key), target, rows::number(progress.queued_at)]).map(drop)
+    if insert.execute(params![rows::key_out(key), target, rows::number(progress.queued_at)])? == 1 {
+        return Ok(());
+    }
+    insert_open(group.transaction, key, target, progress, false)
 }
 
 fn insert_open(
@@ -304,7 +311,7 @@ fn insert_ended(
         tally.passed = tally.passed.min(key - 1);
     }
     if arrived && kept_from.is_none() {
-        // Nearly all, as in `insert_delivery`. Where somebody put a row of this key there, this one takes its place.
+        // Nearly all, as in `insert_delivery`.
         let insert = ready(
             &mut group.delivered,
             group.transaction,
@@ -390,7 +397,7 @@ fn settle(
     let is_there = match (*had_ended, has_ended) {
         (false, false) => update(group.transaction, *key, progress)?,
         (false, true) => {
-            let from = take_open(group, *key)?;
+            let from = take_open(group, *key, progress.queued_at)?;
             if let Some(is_in_order) = from {
                 insert_ended(group, *key, target, progress, is_in_order, tally)?;
             }
@@ -421,15 +428,23 @@ fn settle(
 
 /// Takes a delivery out of those that have not ended; whether it was queued in the order of the keys, or `None` where
 /// it is not there.
-fn take_open(group: &mut Group<'_>, key: DeliveryKey) -> rusqlite::Result<Option<bool>> {
-    let key = [rows::key_out(key)];
-    let take =
-        ready(&mut group.ended, group.transaction, "DELETE FROM open_delivery WHERE key = ?1 AND moved = 0")?;
-    if take.execute(key)? == 1 {
+fn take_open(group: &mut Group<'_>, key: DeliveryKey, queued_at: UnixMs) -> rusqlite::Result<Option<bool>> {
+    let (key, [from, to]) = (rows::key_out(key), about(queued_at));
+    let take = ready(
+        &mut group.ended,
+        group.transaction,
+        "DELETE FROM open_delivery WHERE key = ?1 AND moved = 0 AND queued_at BETWEEN ?2 AND ?3",
+    )?;
+    if take.execute([key, from, to])? == 1 {
         return Ok(Some(true));
     }
     let mut take = group.transaction.prepare_cached("DELETE FROM open_delivery WHERE key = ?1")?;
-    Ok((take.execute(key)? == 1).then_some(false))
+    Ok((take.execute([key])? == 1).then_some(false))
+}
+
+/// When a delivery was queued, as near as it is said anew each time by a clock that nobody sets in between.
+fn about(queued_at: UnixMs) -> [i64; 2] {
+    [queued_at.saturating_sub(SOON_MS), queued_at.saturating_add(SOON_MS)].map(rows::number)
 }
 
 /// Writes down where a delivery stands that has not ended; whether it is there.
@@ -437,8 +452,9 @@ fn update(transaction: &Transaction<'_>, key: DeliveryKey, progress: &Progress) 
     let mut update = transaction.prepare_cached(
         "UPDATE open_delivery SET state = ?2, attempts = ?3, queued_at = ?4, due_at = ?5, first_tried_at = ?6, \
          tried_at = ?7, class = ?8, detail = ?9, status = ?10, reply = ?11, tried = ?12, parts = ?13, \
-         faults = ?14, sent = ?15, plain = ?16 WHERE key = ?1",
+         faults = ?14, sent = ?15, plain = ?16, moved = moved OR queued_at NOT BETWEEN ?17 AND ?18 WHERE key = ?1",
     )?;
+    let [from, to] = about(progress.queued_at);
     let (status, body) = progress.reply.as_ref().map(|LastReply { status, body }| (status, body)).unzip();
     let updated = update.execute(params![
         rows::key_out(key),
@@ -457,6 +473,8 @@ fn update(transaction: &Transaction<'_>, key: DeliveryKey, progress: &Progress) 
         progress.faults,
         progress.sent,
         progress.plain,
+        from,
+        to,
     ])?;
     Ok(updated == 1)
 }

@@ -5,7 +5,7 @@
 //! others have an index of their own: those that took longer, died, were replayed, or were queued by a clock that was
 //! set back.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction};
 
 use super::rows;
 use super::write::Tally;
@@ -14,11 +14,8 @@ use crate::store::record::SOON_MS;
 use crate::store::{Done, Limits};
 
 /// How many deliveries are forgotten in one step, and how many at most to make room for one record.
-const STEP: u32 = 256;
-const MOST: u32 = 4_096;
-
-/// How many records may lie between two that go at once: all of them are looked at.
-const FAR: i64 = 4_096;
+const STEP: usize = 256;
+const MOST: usize = 4_096;
 
 /// How many free pages are given back to the file system in one step.
 const PAGES: u32 = 256;
@@ -32,8 +29,8 @@ pub(super) fn prune(
 ) -> rusqlite::Result<Done> {
     let Limits { keep, keep_dead, max_bytes, .. } = *limits;
     let forgotten = shrink(transaction, max_bytes, STEP, tally)?
-        + forget(transaction, Which::Ended, now.checked_sub(keep), STEP, tally)?
-        + forget(transaction, Which::Dead, now.checked_sub(keep_dead), STEP, tally)?
+        + forget(transaction, Which::Ended, now.checked_sub(keep), STEP, tally, |_| false)?
+        + forget(transaction, Which::Dead, now.checked_sub(keep_dead), STEP, tally, |_| false)?
         + forget_unmatched(transaction, now.checked_sub(keep), STEP, tally)?;
     if forgotten > 0 {
         tally.least = None;
@@ -50,7 +47,7 @@ pub(super) fn prune(
         has_none("seq")
     );
     let unmatched = transaction.prepare_cached(&sql)?.query_row([], |row| row.get(0)).optional()?;
-    let kept_from = |first: &[(UnixMs, i64)]| first.first().map(|(kept_from, _)| *kept_from);
+    let kept_from = |first: &[Kept]| first.first().map(|(kept_from, ..)| *kept_from);
     let kept = [
         (kept_from(&late), keep),
         (kept_from(&soon), keep),
@@ -68,125 +65,115 @@ enum Which {
     Dead,
 }
 
+/// A delivery that can be forgotten: since when its time counts, its key, and what its details take.
+type Kept = (UnixMs, i64, u64);
+
 /// Forgets deliveries whose time began at this instant or before, the oldest first, and the records of which nothing
-/// is left. Returns how many.
+/// is left, until it is enough. Returns how many.
 fn forget(
     transaction: &Transaction<'_>,
     which: Which,
     until: Option<UnixMs>,
-    most: u32,
+    most: usize,
     tally: &mut Tally,
-) -> rusqlite::Result<u32> {
+    is_enough: impl Fn(&Tally) -> bool,
+) -> rusqlite::Result<usize> {
     let Some(until) = until else { return Ok(0) };
-    let mut apart = apart(transaction, which, until, most)?.into_iter().peekable();
-    let mut in_order = match which {
-        Which::Ended => in_order(transaction, until, most, tally)?.into_iter().peekable(),
-        Which::Dead => Vec::new().into_iter().peekable(),
-    };
-    let (mut forgotten, mut range) = (0, None);
-    while forgotten < most {
-        let is_apart = match (apart.peek(), in_order.peek()) {
-            (Some(one), Some(other)) => one < other,
-            (one, _) => one.is_some(),
-        };
-        let Some((_, key)) = (if is_apart { apart.next() } else { in_order.next() }) else { break };
-        if is_apart {
-            forget_between(transaction, [key, key], tally)?;
-        } else {
-            // All from the first to the last go at once.
-            let (first, _) = range.unwrap_or((key, key));
-            range = Some((first, key));
+    let mut oldest = apart(transaction, which, until, most)?;
+    if which == Which::Ended {
+        oldest.extend(in_order(transaction, until, most, tally)?);
+        oldest.sort_unstable();
+    }
+    // No `RETURNING`: that makes a table of its own each time.
+    let mut delete = transaction.prepare_cached("DELETE FROM ended_delivery WHERE key = ?1")?;
+    let select_empty = format!("SELECT size FROM notification WHERE seq = ?1 AND {}", has_none("?1"));
+    let mut select_empty = transaction.prepare_cached(&select_empty)?;
+    let mut delete_empty = transaction.prepare_cached("DELETE FROM notification WHERE seq = ?1")?;
+    let mut forgotten = 0;
+    for (_, key, details) in oldest.into_iter().take(most) {
+        if is_enough(tally) {
+            break;
+        }
+        delete.execute([key])?;
+        tally.forget(details);
+        let record = [key >> 16];
+        if let Some(size) = select_empty.query_row(record, |row| row.get(0)).optional()? {
+            delete_empty.execute(record)?;
+            tally.forget(rows::positive(size));
         }
         forgotten += 1;
-    }
-    if let Some((first, last)) = range {
-        forget_between(transaction, [first, last], tally)?;
     }
     Ok(forgotten)
 }
 
-/// Forgets the one delivery of this key, or all from one key to another that are forgotten in the order of their keys.
-fn forget_between(transaction: &Transaction<'_>, keys: [i64; 2], tally: &mut Tally) -> rusqlite::Result<()> {
-    let mut forget = |sql: &str, between: [i64; 2]| -> rusqlite::Result<()> {
-        let mut delete = transaction.prepare_cached(sql)?;
-        for bytes in delete.query_map(between, |row| row.get(0))? {
-            tally.forget(rows::positive(bytes?));
-        }
-        Ok(())
-    };
-    let deliveries = format!(
-        "DELETE FROM ended_delivery WHERE key BETWEEN ?1 AND ?2 AND (kept_from IS NULL OR ?1 = ?2) RETURNING {}",
-        rows::DETAILS
-    );
-    let records = format!(
-        "DELETE FROM notification WHERE seq BETWEEN ?1 AND ?2 AND is_unmatched = 0 AND {} RETURNING size",
-        has_none("seq")
-    );
-    forget(&deliveries, keys)?;
-    forget(&records, keys.map(|key| key >> 16))
-}
-
-/// Those that are not forgotten in the order of their keys whose time began first, at this instant or before, and when.
+/// Those that are not forgotten in the order of their keys whose time began first, at this instant or before.
 fn apart(
     transaction: &Transaction<'_>,
     which: Which,
     until: UnixMs,
-    most: u32,
-) -> rusqlite::Result<Vec<(UnixMs, i64)>> {
-    let mut select = transaction.prepare_cached(
-        "SELECT kept_from, key FROM ended_delivery WHERE kept_from IS NOT NULL AND (state = 'dead') = ?1 \
-         AND kept_from <= ?2 ORDER BY kept_from, key LIMIT ?3",
-    )?;
-    let read = |row: &rusqlite::Row<'_>| Ok((rows::positive(row.get(0)?), row.get(1)?));
-    select.query_map(params![which == Which::Dead, rows::number(until), most], read)?.collect()
+    most: usize,
+) -> rusqlite::Result<Vec<Kept>> {
+    let mut select = transaction.prepare_cached(&format!(
+        "SELECT kept_from, key, {} FROM ended_delivery WHERE kept_from IS NOT NULL AND (state = 'dead') = {} \
+         AND kept_from <= ?1 ORDER BY kept_from, key",
+        rows::DETAILS,
+        u8::from(which == Which::Dead)
+    ))?;
+    // Were that or a limit bound, SQLite would prepare the statement anew each time.
+    select.query_map([rows::number(until)], kept)?.take(most).collect()
 }
 
 /// As [`apart`], for those that are.
 fn in_order(
     transaction: &Transaction<'_>,
     until: UnixMs,
-    most: u32,
+    most: usize,
     tally: &mut Tally,
-) -> rusqlite::Result<Vec<(UnixMs, i64)>> {
-    let mut select = transaction.prepare_cached(
-        "SELECT queued_at, key FROM ended_delivery WHERE key > ?1 AND kept_from IS NULL ORDER BY key LIMIT ?2",
-    )?;
-    let mut rows = select.query(params![tally.passed, most])?;
-    let (mut first, mut last) = (Vec::new(), None);
-    tally.passed = i64::MAX;
-    while let Some(row) = rows.next()? {
-        let (queued_at, key) = (rows::positive(row.get(0)?), row.get(1)?);
+) -> rusqlite::Result<Vec<Kept>> {
+    let mut select = transaction.prepare_cached(&format!(
+        "SELECT queued_at, key, {} FROM ended_delivery WHERE key > ?1 AND kept_from IS NULL ORDER BY key",
+        rows::DETAILS
+    ))?;
+    let mut oldest = Vec::new();
+    let passed = std::mem::replace(&mut tally.passed, i64::MAX);
+    for row in select.query_map([passed], kept)?.take(most) {
+        let (queued_at, key, details) = row?;
         let kept_from = queued_at.saturating_add(SOON_MS);
         tally.passed = tally.passed.min(key - 1);
-        let is_far = last.replace(key).is_some_and(|last| FAR < (key - last) >> 16);
-        if until < kept_from || is_far {
+        if until < kept_from {
             break;
         }
-        first.push((kept_from, key));
+        oldest.push((kept_from, key, details));
     }
-    Ok(first)
+    Ok(oldest)
+}
+
+fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
+    Ok((rows::positive(row.get(0)?), row.get(1)?, rows::positive(row.get(2)?)))
 }
 
 /// As [`forget`], for records that no target wanted.
 fn forget_unmatched(
     transaction: &Transaction<'_>,
     until: Option<UnixMs>,
-    most: u32,
+    most: usize,
     tally: &mut Tally,
-) -> rusqlite::Result<u32> {
+) -> rusqlite::Result<usize> {
     let Some(until) = until else { return Ok(0) };
-    let mut delete = transaction.prepare_cached(&format!(
-        "DELETE FROM notification WHERE seq IN (SELECT seq FROM notification WHERE is_unmatched = 1 \
-         AND accepted_at <= ?1 AND {} ORDER BY accepted_at, seq LIMIT ?2) RETURNING size",
+    let mut select = transaction.prepare_cached(&format!(
+        "SELECT seq, size FROM notification WHERE is_unmatched = 1 AND accepted_at <= ?1 AND {} \
+         ORDER BY accepted_at, seq",
         has_none("seq")
     ))?;
-    let sizes = delete.query_map(params![rows::number(until), most], |row| row.get(0))?;
-    let mut count = 0;
-    for size in sizes {
-        tally.forget(rows::positive(size?));
-        count += 1;
+    let read = |row: &Row<'_>| Ok((row.get(0)?, rows::positive(row.get(1)?)));
+    let oldest = select.query_map([rows::number(until)], read)?.take(most);
+    let oldest: Vec<(i64, u64)> = oldest.collect::<Result<_, _>>()?;
+    let mut delete = transaction.prepare_cached("DELETE FROM notification WHERE seq = ?1")?;
+    for (record, size) in &oldest {
+        delete.execute([record])?;
+        tally.forget(*size);
     }
-    Ok(count)
+    Ok(oldest.len())
 }
 
 /// A condition on a record's number: it has no delivery.
@@ -218,14 +205,22 @@ pub(super) fn make_room(
 }
 
 /// Forgets what is kept for look-ups only until all takes no more than this. Returns how many were forgotten.
-fn shrink(transaction: &Transaction<'_>, bytes: u64, most: u32, tally: &mut Tally) -> rusqlite::Result<u32> {
-    let mut forgotten = 0;
-    while bytes < tally.bytes && forgotten < most {
-        let ended = forget(transaction, Which::Ended, Some(UnixMs::MAX), 1, tally)?;
+fn shrink(
+    transaction: &Transaction<'_>,
+    bytes: u64,
+    most: usize,
+    tally: &mut Tally,
+) -> rusqlite::Result<usize> {
+    let is_enough = |tally: &Tally| tally.bytes <= bytes;
+    // Mostly one is enough.
+    let (mut forgotten, mut step) = (0, 1);
+    while !is_enough(tally) && forgotten < most {
+        let ended = forget(transaction, Which::Ended, Some(UnixMs::MAX), step, tally, is_enough)?;
         if ended == 0 && forget_unmatched(transaction, Some(UnixMs::MAX), 1, tally)? == 0 {
             break;
         }
-        forgotten += 1;
+        forgotten += ended.max(1);
+        step = (2 * step).min(STEP).min(most - forgotten);
     }
     Ok(forgotten)
 }

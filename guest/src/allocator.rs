@@ -58,6 +58,27 @@ impl<A> Recycling<A> {
         // SAFETY: the caller is the only one who has it, and it is never handed on.
         unsafe { (*self.kept.get()).get_mut(block.size() / UNIT - 1) }
     }
+
+    /// A block that was kept, where there is one.
+    ///
+    /// # Safety
+    ///
+    /// One thread, and whoever calls holds nothing that [`kept`](Self::kept) returned.
+    #[inline(always)]
+    unsafe fn again(&self, layout: Layout) -> Option<*mut u8> {
+        // SAFETY: the caller's promise; a block in a list is as large as a pointer at least, and begins with one that
+        // was written when it was freed; the block's size is not 0.
+        unsafe {
+            let kept = self.kept(block(layout)?)?;
+            let first = kept.first;
+            if first.is_null() {
+                return None;
+            }
+            kept.first = first.read().cast();
+            kept.count -= 1;
+            Some(first.cast())
+        }
+    }
 }
 
 /// The block that serves a layout, where blocks like that are kept.
@@ -74,23 +95,8 @@ fn block(layout: Layout) -> Option<Layout> {
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let Some(block) = block(layout) else {
-            // SAFETY: the caller's promise.
-            return unsafe { self.heap.alloc(layout) };
-        };
-        // SAFETY: one thread, and nothing below calls back; a block in a list is as large as a pointer at least, and
-        // begins with one that was written when it was freed; the block's size is not 0.
-        unsafe {
-            match self.kept(block) {
-                Some(kept) if !kept.first.is_null() => {
-                    let first = kept.first;
-                    kept.first = first.read().cast();
-                    kept.count -= 1;
-                    first.cast()
-                }
-                _ => self.heap.alloc(block),
-            }
-        }
+        // SAFETY: one thread, and nothing below calls back; the size is not 0, as the caller promises.
+        unsafe { self.again(layout).unwrap_or_else(|| self.heap.alloc(block(layout).unwrap_or(layout))) }
     }
 
     #[inline(never)]
@@ -131,6 +137,39 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
             },
         }
     }
+}
+
+/// Makes room for what a host hands over, as the canonical ABI has it ask
+/// (<https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md>). It takes the place of
+/// `wit-bindgen`'s, from which it is five calls to here, some twenty times a delivery.
+///
+/// # Safety
+///
+/// What was there before, where `before` is not 0, is a block of this allocator's with this alignment, which the caller
+/// gives up.
+#[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cabi_realloc(at: *mut u8, before: usize, align: usize, size: usize) -> *mut u8 {
+    use crate::ALLOCATOR;
+
+    // SAFETY: the caller's promise; an alignment is a power of two in the canonical ABI.
+    let new = unsafe {
+        let layout = |size| Layout::from_size_align_unchecked(size, align);
+        match (before, size) {
+            // Nothing lies there, but it is aligned.
+            (0, 0) => return ptr::without_provenance_mut(align),
+            (0, size) => match ALLOCATOR.again(layout(size)) {
+                Some(block) => block,
+                None => ALLOCATOR.alloc(layout(size)),
+            },
+            (before, size) => ALLOCATOR.realloc(at, layout(before), size),
+        }
+    };
+    if new.is_null() {
+        // The host has the limit that was met, and says so.
+        core::arch::wasm32::unreachable();
+    }
+    new
 }
 
 // SAFETY: a component without atomics has one thread.

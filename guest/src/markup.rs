@@ -10,6 +10,8 @@
 //! text mean them. The time it takes grows with the text's length: one of more marks and blocks than people write is
 //! plain text.
 
+use std::slice;
+
 use pulldown_cmark as commonmark;
 
 use crate::notification::{Body, Format, Notification};
@@ -103,10 +105,8 @@ impl Text {
             }
             (Body::Text(text), Format::Plain) => read::block(Tag::Paragraph, text),
             (Body::Items(items), Format::Markdown) => read::list(items),
-            (Body::Items(items), Format::Plain) => {
-                items.iter().flat_map(|item| read::block(Tag::Line, item)).collect()
-            }
-            (Body::Fields(fields), _) => fields.iter().flat_map(read::field).collect(),
+            (Body::Items(items), Format::Plain) => read::lines(items),
+            (Body::Fields(fields), _) => read::fields(fields),
         };
         Self { events, ..Self::default() }
     }
@@ -127,9 +127,10 @@ impl Text {
     /// title is left out, and so is one that says what the text says.
     #[must_use]
     pub fn titled(mut self, title: &str) -> Self {
-        let strong = [vec![Event::Open(Tag::Strong)], read::plain(title), vec![Event::Close]].concat();
-        if !is_blank(&strong) && read::plain(title) != self.only_text() {
-            self.head = read::wrap(Tag::Paragraph, strong);
+        if let Some(title) = read::plain(title).filter(|title| !is_blank(slice::from_ref(title)))
+            && Some(&title) != self.only_text()
+        {
+            self.head = paragraph(Tag::Strong, title);
         }
         self
     }
@@ -138,9 +139,10 @@ impl Text {
     /// off still has it.
     #[must_use]
     pub fn linked(mut self, link: Option<&str>) -> Self {
-        if let Some(link) = link.filter(|link| dialect::is_target(link)) {
-            let link = read::wrap(Tag::Link(link.to_owned()), read::plain(link));
-            self.tail = read::wrap(Tag::Paragraph, link);
+        if let Some(link) = link.filter(|link| dialect::is_target(link))
+            && let Some(text) = read::plain(link)
+        {
+            self.tail = paragraph(Tag::Link(link.to_owned()), text);
         }
         self
     }
@@ -172,12 +174,17 @@ impl Text {
     }
 
     /// The text alone, where there is nothing but one paragraph of it.
-    fn only_text(&self) -> Vec<Event> {
+    fn only_text(&self) -> Option<&Event> {
         match self.events.as_slice() {
-            [Event::Open(Tag::Paragraph), Event::Text(text), Event::Close] => vec![Event::Text(text.clone())],
-            _ => Vec::new(),
+            [Event::Open(Tag::Paragraph), text @ Event::Text(_), Event::Close] => Some(text),
+            _ => None,
         }
     }
+}
+
+/// A paragraph that is one text with a mark around it.
+fn paragraph(mark: Tag, text: Event) -> Vec<Event> {
+    vec![Event::Open(Tag::Paragraph), Event::Open(mark), text, Event::Close, Event::Close]
 }
 
 /// Whether nothing in it can be seen.

@@ -39,6 +39,12 @@ pub fn has_below(word: u64, than: u8) -> bool {
     word.wrapping_sub(EACH * u64::from(than)) & !word & HIGH != 0
 }
 
+/// Whether one of eight bytes is no ASCII.
+#[must_use]
+pub fn is_beyond_ascii(word: u64) -> bool {
+    word & HIGH != 0
+}
+
 /// Whether one of eight bytes is this.
 #[must_use]
 pub fn has(word: u64, byte: u8) -> bool {
@@ -54,6 +60,7 @@ mod tests {
         fn what_is_found_in_eight_bytes_is_among_them(bytes: [u8; 8], byte: u8, than in 0..=0x80_u8) {
             let word = u64::from_le_bytes(bytes);
             proptest::prop_assert_eq!(has(word, byte), bytes.contains(&byte));
+            proptest::prop_assert_eq!(is_beyond_ascii(word), !bytes.is_ascii());
             proptest::prop_assert_eq!(has_below(word, than), bytes.iter().any(|byte| *byte < than));
         }
 

@@ -5,9 +5,13 @@
 
 use serde_json::{Map, Value};
 
+use crate::octets;
 use crate::provider::webhook::form;
 use crate::request::{Escape, Request, Segment};
 use crate::settings::Secret;
+
+/// How long most bodies are, roughly, in bytes: room for it is made once.
+const USUAL: usize = 256;
 
 /// A JSON object.
 #[derive(Debug, Default)]
@@ -46,16 +50,23 @@ impl Object {
 
     /// One code for values of every type.
     fn with_value(mut self, name: &str, value: &Value) -> Self {
-        if !value.is_null() {
-            self.name(name);
-            self.push(&value.to_string());
+        match value {
+            Value::Null => {}
+            Value::String(text) => self.member(name, text),
+            value => {
+                self.name(name);
+                self.push(&value.to_string());
+            }
         }
         self
     }
 
     /// With one more member where there is text for it.
-    pub(crate) fn with_text(self, name: &str, text: &str) -> Self {
-        if text.is_empty() { self } else { self.with(name, text) }
+    pub(crate) fn with_text(mut self, name: &str, text: &str) -> Self {
+        if !text.is_empty() {
+            self.member(name, text);
+        }
+        self
     }
 
     /// With a secret for one more member.
@@ -85,11 +96,24 @@ impl Object {
         request
     }
 
+    fn member(&mut self, name: &str, text: &str) {
+        self.name(name);
+        self.text(text);
+    }
+
     fn name(&mut self, name: &str) {
         let start = if self.0.is_empty() { "{" } else { "," };
         self.push(start);
-        self.push(&Value::from(name).to_string());
+        self.text(name);
         self.push(":");
+    }
+
+    fn text(&mut self, text: &str) {
+        write(&mut self.0, &|out| {
+            out.push('"');
+            push_inside(text, out);
+            out.push('"');
+        });
     }
 
     fn push(&mut self, text: &str) {
@@ -135,10 +159,49 @@ impl Form {
 
 /// Adds text to the last segment, where that is text.
 fn push(segments: &mut Vec<Segment>, text: &str) {
-    match segments.last_mut() {
-        Some(Segment::Text(before)) => before.push_str(text),
-        _ => segments.push(text.into()),
+    write(segments, &|out| out.push_str(text));
+}
+
+/// Writes to the end of the last segment, where that is text.
+fn write(segments: &mut Vec<Segment>, write: &dyn Fn(&mut String)) {
+    if let Some(Segment::Text(out)) = segments.last_mut() {
+        return write(out);
     }
+    let mut out = String::with_capacity(USUAL);
+    write(&mut out);
+    segments.push(Segment::Text(out));
+}
+
+/// Adds a text as what is between the quotation marks of a JSON string
+/// (<https://www.rfc-editor.org/rfc/rfc8259#section-7>).
+pub(crate) fn push_inside(text: &str, out: &mut String) {
+    let is_escaped =
+        |word| octets::has_below(word, b' ') || octets::has(word, b'"') || octets::has(word, b'\\');
+    if !octets::any(text.as_bytes(), b' ', is_escaped) {
+        return out.push_str(text);
+    }
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        let (plain, after) = rest.split_at(at);
+        out.push_str(plain);
+        let mut after = after.chars();
+        let escaped = after.next().unwrap_or_default();
+        rest = after.as_str();
+        match escaped {
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            '"' | '\\' => out.extend(['\\', escaped]),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            other => {
+                let digit = |of: u32| char::from_digit(of & 15, 16).unwrap_or('0');
+                out.push_str("\\u00");
+                out.extend([digit(u32::from(other) >> 4), digit(other.into())]);
+            }
+        }
+    }
+    out.push_str(rest);
 }
 
 /// How many bytes a text takes in JSON, with its quotation marks
@@ -182,8 +245,11 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_text_is_as_long_in_json_as_it_is_counted(text in "(\\PC|\\p{Cc}|[\"\\\\/])*") {
-            proptest::prop_assert_eq!(json_length(&text), Value::from(text).to_string().len());
+        fn a_text_is_in_json_as_others_write_it_and_as_long_as_it_is_counted(text in "(\\PC|\\p{Cc}|[\"\\\\/])*") {
+            let (mut written, json) = (String::from("\""), Value::from(text.clone()).to_string());
+            push_inside(&text, &mut written);
+            proptest::prop_assert_eq!(written + "\"", json.as_str());
+            proptest::prop_assert_eq!(json_length(&text), json.len());
         }
     }
 }

@@ -264,6 +264,9 @@ impl Escape {
     fn write_inside(&self, text: &str, out: &mut String) {
         let entities = if self.entities { ENTITIES } else { Characters::NONE };
         let special = entities.and(self.backslashed).and(self.numbered).and(self.broken);
+        if special == Characters::NONE {
+            return out.push_str(text);
+        }
         let mut before = out.chars().next_back();
         let mut rest = text;
         while let Some(at) = rest.bytes().position(|byte| special.contains(byte.into())) {

@@ -13,45 +13,64 @@ const DEEPEST: usize = 16;
 /// has, and the time that a call may take is bounded.
 const MOST_STEPS: usize = 20_000;
 
-/// Plain text: without control characters, but for line breaks and tabs.
-pub(super) fn plain(text: &str) -> Vec<Event> {
+/// Plain text: without control characters, but for line breaks and tabs; nothing where nothing is left.
+pub(super) fn plain(text: &str) -> Option<Event> {
     let is_kept = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
     let text: String = match is_printable(text) || text.chars().all(is_kept) {
         true => text.to_owned(),
         false => text.replace("\r\n", "\n").replace('\r', "\n").chars().filter(|c| is_kept(*c)).collect(),
     };
-    if text.is_empty() { Vec::new() } else { vec![Event::Text(text)] }
+    (!text.is_empty()).then_some(Event::Text(text))
 }
 
-/// Whether a text is nothing but printable ASCII, as most are: byte by byte, which is quicker to see.
+/// Whether a text is nothing but printable ASCII, as most are.
 fn is_printable(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    let is_other =
+        |word| octets::has_below(word, b' ') || octets::has(word, 0x7f) || octets::is_beyond_ascii(word);
+    !octets::any(text.as_bytes(), b' ', is_other)
 }
 
 /// Plain text as a block.
 pub(super) fn block(tag: Tag, text: &str) -> Vec<Event> {
-    wrap(tag, plain(text))
+    let mut events = Vec::with_capacity(3);
+    add_block(tag, text, &mut events);
+    events
 }
 
-pub(super) fn wrap(tag: Tag, inside: Vec<Event>) -> Vec<Event> {
-    let mut events = Vec::with_capacity(inside.len().saturating_add(2));
+fn add_block(tag: Tag, text: &str, events: &mut Vec<Event>) {
     events.push(Event::Open(tag));
-    events.extend(inside);
+    events.extend(plain(text));
     events.push(Event::Close);
+}
+
+/// Lines, each plain text.
+pub(super) fn lines(items: &[String]) -> Vec<Event> {
+    let mut events = Vec::with_capacity(items.len().saturating_mul(3));
+    items.iter().for_each(|text| add_block(Tag::Line, text, &mut events));
     events
 }
 
 /// Items, each plain text.
 pub(super) fn list(items: &[String]) -> Vec<Event> {
-    let item = Tag::Item { number: None, is_continued: false };
-    wrap(Tag::List(None), items.iter().flat_map(|text| block(item.clone(), text)).collect())
+    let mut events = Vec::with_capacity(items.len().saturating_mul(3).saturating_add(2));
+    events.push(Event::Open(Tag::List(None)));
+    for text in items {
+        add_block(Tag::Item { number: None, is_continued: false }, text, &mut events);
+    }
+    events.push(Event::Close);
+    events
 }
 
-/// A field, its name and value plain text.
-pub(super) fn field(field: &Field) -> Vec<Event> {
-    let mut inside = block(Tag::Name, &field.name);
-    inside.extend(plain(&field.value));
-    wrap(Tag::Field, inside)
+/// Fields, their names and values plain text.
+pub(super) fn fields(fields: &[Field]) -> Vec<Event> {
+    let mut events = Vec::with_capacity(fields.len().saturating_mul(6));
+    for Field { name, value } in fields {
+        events.push(Event::Open(Tag::Field));
+        add_block(Tag::Name, name, &mut events);
+        events.extend(plain(value));
+        events.push(Event::Close);
+    }
+    events
 }
 
 /// CommonMark, with GitHub's `~~struck~~`. Raw HTML is text, an image is a link with its description. A text that
@@ -199,7 +218,7 @@ impl Reader {
     }
 
     fn text(&mut self, text: &str) {
-        let Some(Event::Text(text)) = plain(text).pop() else { return };
+        let Some(Event::Text(text)) = plain(text) else { return };
         match self.events.last_mut() {
             Some(Event::Text(before)) => before.push_str(&text),
             _ => self.events.push(Event::Text(text)),

@@ -8,11 +8,14 @@ use std::borrow::Cow;
 use super::dialect::{Blocks, CodeBlock, Dialect, Escape, Heading, Link, Mark, NO_ESCAPE, Quote, target};
 use super::{Event, Tag};
 
+/// How long most texts are, roughly, in bytes: room for it is made once.
+const USUAL: usize = 128;
+
 pub(super) fn write<'a>(events: impl Iterator<Item = &'a Event>, dialect: &Dialect) -> String {
     let mut writer = Writer {
         dialect,
-        out: String::new(),
-        open: Vec::new(),
+        out: String::with_capacity(USUAL),
+        open: Vec::with_capacity(4),
         gap: Gap::None,
         space: String::new(),
         shared: 0,
@@ -352,7 +355,8 @@ impl Writer<'_> {
     fn heading(&self, level: u8, has_headings: bool) -> (Written, Written) {
         match self.dialect.heading {
             Heading::Hashes(most) if has_headings && level <= most => {
-                (format!("{} ", "#".repeat(level.into())).into(), Written::default())
+                let hashes = "###### ".get(6_usize.saturating_sub(level.into())..);
+                (hashes.unwrap_or_default().into(), Written::default())
             }
             Heading::Tag if has_headings => (format!("<h{level}>").into(), format!("</h{level}>").into()),
             _ => both(self.dialect.strong),

@@ -12,7 +12,7 @@ use super::xml;
 use crate::color::Color;
 use crate::diagnostic::nearest;
 use crate::notification::{Body, Format, Level, Notification};
-use crate::octets;
+use crate::payload::push_inside;
 use crate::template::Template;
 
 /// What the payload is, before its placeholders are filled.
@@ -236,17 +236,6 @@ fn hint(unknown: &[&str]) -> String {
     let rule = "a placeholder is a value of its own, as in {\"text\": $message}, or text inside quotes, as in \
                 {\"text\": \"Alert: $title\"}; for anything but JSON, set `mime_type`";
     unknown.iter().find_map(near).unwrap_or_else(|| rule.to_owned())
-}
-
-/// Adds a text as what is between the quotes of a JSON string.
-fn push_inside(text: &str, out: &mut String) {
-    let is_escaped =
-        |word| octets::has_below(word, b' ') || octets::has(word, b'"') || octets::has(word, b'\\');
-    if !octets::any(text.as_bytes(), b' ', is_escaped) {
-        return out.push_str(text);
-    }
-    let json = serde_json::to_string(text).unwrap_or_default();
-    out.push_str(json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default());
 }
 
 #[cfg(test)]

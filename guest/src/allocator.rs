@@ -4,6 +4,8 @@
 //! each size up to [`LARGEST`] bytes are kept in a list of their own when they are freed, [`MOST_KEPT`] at most, and the
 //! next of that size is the first of the list: a few instructions, where finding room in a heap takes some hundred.
 //!
+//! What a host hands over comes to the same lists, by `cabi_realloc`.
+//!
 //! Guarantees: a block is in one list or in one hand, never in both; what is kept beside the heap is bounded by half a
 //! megabyte. It is for one thread, which a component without atomics has.
 
@@ -140,36 +142,51 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Recycling<A> {
 }
 
 /// Makes room for what a host hands over, as the canonical ABI has it ask
-/// (<https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md>). It takes the place of
-/// `wit-bindgen`'s, from which it is five calls to here, some twenty times a delivery.
+/// (<https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md>). In the place of
+/// `wit-bindgen`'s, which comes here by way of five functions, some twenty times a delivery.
 ///
 /// # Safety
 ///
-/// What was there before, where `before` is not 0, is a block of this allocator's with this alignment, which the caller
-/// gives up.
+/// That of [`room`]; and no call of the allocator is under way, as none can be in a component that imports nothing.
 #[cfg(all(target_family = "wasm", not(target_feature = "atomics")))]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cabi_realloc(at: *mut u8, before: usize, align: usize, size: usize) -> *mut u8 {
-    use crate::ALLOCATOR;
-
-    // SAFETY: the caller's promise; an alignment is a power of two in the canonical ABI.
-    let new = unsafe {
-        let layout = |size| Layout::from_size_align_unchecked(size, align);
-        match (before, size) {
-            // Nothing lies there, but it is aligned.
-            (0, 0) => return ptr::without_provenance_mut(align),
-            (0, size) => match ALLOCATOR.again(layout(size)) {
-                Some(block) => block,
-                None => ALLOCATOR.alloc(layout(size)),
-            },
-            (before, size) => ALLOCATOR.realloc(at, layout(before), size),
-        }
-    };
+    // SAFETY: the caller's promise.
+    let new = unsafe { room(&crate::ALLOCATOR, at, before, align, size) };
     if new.is_null() {
         // The host has the limit that was met, and says so.
         core::arch::wasm32::unreachable();
     }
     new
+}
+
+/// A block of a size, with what was in the one before; null where there is no room.
+///
+/// # Safety
+///
+/// One thread. `align` is a power of two. Where `before` is not 0, it is the size of a block of this allocator's with
+/// this alignment, which the caller gives up, and `size` is not 0.
+#[inline(always)]
+unsafe fn room<A: GlobalAlloc>(
+    allocator: &Recycling<A>,
+    at: *mut u8,
+    before: usize,
+    align: usize,
+    size: usize,
+) -> *mut u8 {
+    // SAFETY: the caller's promise, also for `size`: nothing is asked of the allocator where both are 0.
+    unsafe {
+        let layout = |size| Layout::from_size_align_unchecked(size, align);
+        match (before, size) {
+            // Nothing lies there, but it is aligned.
+            (0, 0) => ptr::without_provenance_mut(align),
+            (0, size) => match allocator.again(layout(size)) {
+                Some(block) => block,
+                None => allocator.alloc(layout(size)),
+            },
+            (before, size) => allocator.realloc(at, layout(before), size),
+        }
+    }
 }
 
 // SAFETY: a component without atomics has one thread.
@@ -279,6 +296,27 @@ mod tests {
             let kept: usize = unsafe { (*allocator.kept.get()).iter().map(|kept| kept.count).sum() };
             prop_assert_eq!(allocator.heap.0.get(), kept, "what is in no list is the heap's again");
         }
+    }
+
+    #[test]
+    fn a_host_gets_room_that_is_aligned_and_keeps_what_was_in_it() {
+        let allocator = Recycling::new(Counted::default());
+        // SAFETY: each block is given up once, and was asked for with this alignment.
+        let room = |at, before, size| unsafe { room(&allocator, at, before, 8, size) };
+        assert_eq!(room(ptr::null_mut(), 0, 0).addr(), 8);
+        assert_eq!(allocator.heap.0.get(), 0);
+        let (mut at, mut before) = (ptr::null_mut(), 0);
+        for size in [1, 24, 30, LARGEST, LARGEST + 1, 5_000, 40] {
+            at = room(at, before, size);
+            let held = Held { at, layout: Layout::from_size_align(size, 8).unwrap(), byte: 7 };
+            assert!(held.is_as_it_was(size.min(before)), "{size}");
+            held.fill();
+            before = size;
+        }
+        // SAFETY: it is this one's.
+        unsafe { allocator.dealloc(at, Layout::from_size_align(before, 8).unwrap()) };
+        assert_eq!(room(ptr::null_mut(), 0, 40), at);
+        unsafe { allocator.dealloc(at, Layout::from_size_align(40, 8).unwrap()) };
     }
 
     #[test]

@@ -241,6 +241,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn plain_text_has_no_control_characters(text in "([ -~]|\\p{Cc}|\\PC){0,24}") {
+            let is_kept = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
+            let lines = text.replace("\r\n", "\n").replace('\r', "\n");
+            let kept: String = lines.chars().filter(is_kept).collect();
+            prop_assert_eq!(plain(&text), (!kept.is_empty()).then_some(Event::Text(kept)));
+        }
+
+        #[test]
         fn a_bare_line_is_what_the_parser_makes_of_it(source in r#"[a-z1é][a-z0-9 .,:;!?()@#$%^+=|/'"é>{}\]\u{a0}\u{85}-]{0,40}"#) {
             if is_bare_line(&source) {
                 prop_assert_eq!(text(&source), parsed(&source));

@@ -386,13 +386,4 @@ mod tests {
             refused(text, Syntax::Json);
         }
     }
-
-    proptest::proptest! {
-        #[test]
-        fn a_text_inside_a_string_is_as_json_has_it(text in "([ -~]|[\\x00-\\x20]|\\PC|\"|\\\\){0,40}") {
-            let mut inside = "\"".to_owned();
-            push_inside(&text, &mut inside);
-            proptest::prop_assert_eq!(inside + "\"", serde_json::to_string(&text).unwrap());
-        }
-    }
 }

@@ -85,6 +85,31 @@ fn a_clock_that_was_wrong_keeps_nothing_else_for_longer() {
 }
 
 #[test]
+fn hundreds_make_room_for_a_large_one_and_no_more_than_it_takes() {
+    each(|store| {
+        let ids: Vec<String> = (0..600).map(|n| format!("id-{n:03}")).collect();
+        let sizes: Vec<u64> = ids.iter().map(|id| record(id, &["x"]).size()).collect();
+        limit(store, |limits| (limits.max_bytes, limits.reserve_for) = (sizes.iter().sum(), Level::Trace));
+        for id in &ids {
+            let number = accept(store, record(id, &["x"]));
+            end(store, number, 0, State::Delivered, NOW + 1);
+        }
+        // As large as 300 of them, but for a byte.
+        let room: u64 = sizes[..300].iter().sum::<u64>() - 1;
+        let mut large = record("large", &["x"]);
+        let text = "x".repeat(usize::try_from(room - large.size()).unwrap());
+        let notification =
+            Notification { title: large.notification.title.clone() + &text, ..(*large.notification).clone() };
+        large.notification = Arc::new(notification);
+        assert_eq!(large.size(), room);
+        accept(store, large);
+        let left: Vec<bool> = ids.iter().map(|id| states(store, id).is_some()).collect();
+        assert_eq!(left.iter().position(|is_there| *is_there), Some(300));
+        assert!(left[300..].iter().all(|is_there| *is_there));
+    });
+}
+
+#[test]
 fn what_makes_room_goes_in_the_order_in_which_its_time_began() {
     each(|store| {
         let size = record("1", &["x"]).size();

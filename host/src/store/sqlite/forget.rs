@@ -113,17 +113,17 @@ fn apart(
     until: UnixMs,
     most: usize,
 ) -> rusqlite::Result<Vec<Kept>> {
+    // Were the state or a limit bound, SQLite would prepare the statement anew each time.
     let mut select = transaction.prepare_cached(&format!(
         "SELECT kept_from, key, {} FROM ended_delivery WHERE kept_from IS NOT NULL AND (state = 'dead') = {} \
          AND kept_from <= ?1 ORDER BY kept_from, key",
         rows::DETAILS,
         u8::from(which == Which::Dead)
     ))?;
-    // Were that or a limit bound, SQLite would prepare the statement anew each time.
     select.query_map([rows::number(until)], kept)?.take(most).collect()
 }
 
-/// As [`apart`], for those that are.
+/// As [`apart`], for those that are; `most` is not 0.
 fn in_order(
     transaction: &Transaction<'_>,
     until: UnixMs,

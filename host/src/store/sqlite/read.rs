@@ -217,18 +217,16 @@ fn select<T>(
 ) -> rusqlite::Result<T> {
     let Query { id, target, reason, .. } = query;
     let (since, after) = (query.since.map(rows::number), query.after.map(rows::key_out));
-    let all: [(&str, &dyn ToSql, bool); 5] = [
-        (":id", id, id.is_some()),
-        (":target", target, target.is_some()),
-        (":since", &since, since.is_some()),
-        (":reason", reason, reason.is_some()),
-        (":after", &after, after.is_some()),
-    ];
-    let values: Vec<(&str, &dyn ToSql)> =
-        all.into_iter().filter(|(.., is_asked)| *is_asked).map(|(name, value, _)| (name, value)).collect();
+    let values: [(&str, &dyn ToSql); 5] =
+        [(":id", id), (":target", target), (":since", &since), (":reason", reason), (":after", &after)];
     let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query(values.as_slice())?;
-    read(rows)
+    for (name, value) in values {
+        // What is not asked has no place in it.
+        if let Some(place) = statement.parameter_index(name)? {
+            statement.raw_bind_parameter(place, value)?;
+        }
+    }
+    read(statement.raw_query())
 }
 
 /// A condition on the state, in words that tell in which of the tables to look, and by which index.

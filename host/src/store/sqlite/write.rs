@@ -394,28 +394,15 @@ fn settle(
     if *had_ended && !has_ended && !limits.has_room(tally.open + 1, *level) {
         return Ok(Done::Full);
     }
-    let is_there = match (*had_ended, has_ended) {
-        (false, false) => update(group.transaction, *key, progress)?,
-        (false, true) => {
-            let from = take_open(group, *key, progress.queued_at)?;
-            if let Some(is_in_order) = from {
-                insert_ended(group, *key, target, progress, is_in_order, tally)?;
-            }
-            from.is_some()
-        }
-        (true, _) => {
-            let sql = "DELETE FROM ended_delivery WHERE key = ?1";
-            let is_there = group.transaction.prepare_cached(sql)?.execute([rows::key_out(*key)])? == 1;
-            match (is_there, has_ended) {
-                (true, false) => insert_open(group.transaction, *key, target, progress, true)?,
-                (true, true) => insert_ended(group, *key, target, progress, false, tally)?,
-                (false, _) => {}
-            }
-            is_there
-        }
+    let taken = if *had_ended {
+        take_ended(group.transaction, *key)?
+    } else {
+        take_open(group, *key, progress.queued_at)?
     };
-    if !is_there {
-        return Ok(Done::Unchanged);
+    match (taken, has_ended) {
+        (Some(is_in_order), true) => insert_ended(group, *key, target, progress, is_in_order, tally)?,
+        (Some(is_in_order), false) => insert_open(group.transaction, *key, target, progress, !is_in_order)?,
+        (None, _) => return Ok(Done::Unchanged),
     }
     let (reopens, ends) = (*had_ended && !has_ended, !*had_ended && has_ended);
     tally.open = (tally.open + u64::from(reopens)).saturating_sub(u64::from(ends));
@@ -429,7 +416,10 @@ fn settle(
 /// Takes a delivery out of those that have not ended; whether it was queued in the order of the keys, or `None` where
 /// it is not there.
 fn take_open(group: &mut Group<'_>, key: DeliveryKey, queued_at: UnixMs) -> rusqlite::Result<Option<bool>> {
-    let (key, [from, to]) = (rows::key_out(key), about(queued_at));
+    let key = rows::key_out(key);
+    // It is said anew each time when that was, by the clock of that time.
+    let about = [queued_at.saturating_sub(SOON_MS), queued_at.saturating_add(SOON_MS)];
+    let [from, to] = about.map(rows::number);
     let take = ready(
         &mut group.ended,
         group.transaction,
@@ -442,39 +432,8 @@ fn take_open(group: &mut Group<'_>, key: DeliveryKey, queued_at: UnixMs) -> rusq
     Ok((take.execute([key])? == 1).then_some(false))
 }
 
-/// When a delivery was queued, as near as it is said anew each time by a clock that nobody sets in between.
-fn about(queued_at: UnixMs) -> [i64; 2] {
-    [queued_at.saturating_sub(SOON_MS), queued_at.saturating_add(SOON_MS)].map(rows::number)
-}
-
-/// Writes down where a delivery stands that has not ended; whether it is there.
-fn update(transaction: &Transaction<'_>, key: DeliveryKey, progress: &Progress) -> rusqlite::Result<bool> {
-    let mut update = transaction.prepare_cached(
-        "UPDATE open_delivery SET state = ?2, attempts = ?3, queued_at = ?4, due_at = ?5, first_tried_at = ?6, \
-         tried_at = ?7, class = ?8, detail = ?9, status = ?10, reply = ?11, tried = ?12, parts = ?13, \
-         faults = ?14, sent = ?15, plain = ?16, moved = moved OR queued_at NOT BETWEEN ?17 AND ?18 WHERE key = ?1",
-    )?;
-    let [from, to] = about(progress.queued_at);
-    let (status, body) = progress.reply.as_ref().map(|LastReply { status, body }| (status, body)).unzip();
-    let updated = update.execute(params![
-        rows::key_out(key),
-        progress.state.name(),
-        progress.attempts,
-        rows::number(progress.queued_at),
-        progress.due_at.map(rows::number),
-        progress.first_tried_at.map(rows::number),
-        progress.tried_at.map(rows::number),
-        progress.class.map(Class::name),
-        progress.detail,
-        status,
-        body,
-        progress.tried,
-        progress.parts,
-        progress.faults,
-        progress.sent,
-        progress.plain,
-        from,
-        to,
-    ])?;
-    Ok(updated == 1)
+/// The same for those that have, of which none is in that order any more.
+fn take_ended(transaction: &Transaction<'_>, key: DeliveryKey) -> rusqlite::Result<Option<bool>> {
+    let mut take = transaction.prepare_cached("DELETE FROM ended_delivery WHERE key = ?1")?;
+    Ok((take.execute([rows::key_out(key)])? == 1).then_some(false))
 }

@@ -39,12 +39,6 @@ pub fn has_below(word: u64, than: u8) -> bool {
     word.wrapping_sub(EACH * u64::from(than)) & !word & HIGH != 0
 }
 
-/// Whether one of eight bytes is no ASCII.
-#[must_use]
-pub fn is_beyond_ascii(word: u64) -> bool {
-    word & HIGH != 0
-}
-
 /// Whether one of eight bytes is this.
 #[must_use]
 pub fn has(word: u64, byte: u8) -> bool {
@@ -53,28 +47,20 @@ pub fn has(word: u64, byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    /// Of which many are all ASCII, or all but one.
-    fn bytes() -> impl Strategy<Value = [u8; 8]> {
-        proptest::array::uniform8(prop_oneof![9 => 0..=0x7f_u8, 1 => 0..=0xff_u8])
-    }
-
-    proptest! {
+    proptest::proptest! {
         #[test]
-        fn what_is_found_in_eight_bytes_is_among_them(bytes in bytes(), byte: u8, than in 0..=0x80_u8) {
+        fn what_is_found_in_eight_bytes_is_among_them(bytes: [u8; 8], byte: u8, than in 0..=0x80_u8) {
             let word = u64::from_le_bytes(bytes);
-            prop_assert_eq!(has(word, byte), bytes.contains(&byte));
-            prop_assert_eq!(is_beyond_ascii(word), !bytes.is_ascii());
-            prop_assert_eq!(has_below(word, than), bytes.iter().any(|byte| *byte < than));
+            proptest::prop_assert_eq!(has(word, byte), bytes.contains(&byte));
+            proptest::prop_assert_eq!(has_below(word, than), bytes.iter().any(|byte| *byte < than));
         }
 
         #[test]
         fn a_byte_is_found_where_it_stands_first(text in proptest::collection::vec(0..20_u8, 0..40), byte in 0..20_u8) {
-            prop_assert_eq!(find(&text, byte), text.iter().position(|other| *other == byte));
-            prop_assert_eq!(super::any(&text, 99, |word| has(word, byte)), text.contains(&byte));
+            proptest::prop_assert_eq!(find(&text, byte), text.iter().position(|other| *other == byte));
+            proptest::prop_assert_eq!(any(&text, 99, |word| has(word, byte)), text.contains(&byte));
         }
     }
 }

@@ -25,9 +25,8 @@ pub(super) fn plain(text: &str) -> Option<Event> {
 
 /// Whether a text is nothing but printable ASCII, as most are.
 fn is_printable(text: &str) -> bool {
-    let is_other =
-        |word| octets::has_below(word, b' ') || octets::has(word, 0x7f) || octets::is_beyond_ascii(word);
-    !octets::any(text.as_bytes(), b' ', is_other)
+    let is_control = |word| octets::has_below(word, b' ') || octets::has(word, 0x7f);
+    text.is_ascii() && !octets::any(text.as_bytes(), b' ', is_control)
 }
 
 /// Plain text as a block.

@@ -43,8 +43,8 @@ impl<'a> Excerpt<'a> {
         Self { text: &passage.text, from: 0, insertions: &passage.insertions }
     }
 
-    /// Takes off its first line, which ends with a line feed, and splits it: what is before `: `, and the rest with
-    /// what is inserted there. `None` where nothing is left.
+    /// Takes off its first line, which ends with a line feed, and splits it: what is before the first colon, and what
+    /// is behind the space after that, with what is inserted there. `None` where nothing is left.
     pub(super) fn take_line(&mut self) -> Option<Result<(&'a str, Self), Refusal>> {
         if self.text.is_empty() {
             return self.insertions.first().map(|_| outside());
@@ -52,7 +52,9 @@ impl<'a> Excerpt<'a> {
         let Some((line, rest)) = self.text.split_once('\n') else {
             return Some(invalid("the last header does not end with a line feed"));
         };
-        let Some((name, value)) = line.split_once(": ") else {
+        let Some((name, value)) =
+            line.split_once(':').and_then(|(name, rest)| Some((name, rest.strip_prefix(' ')?)))
+        else {
             return Some(invalid("a header has no colon and space after its name"));
         };
         let (end, from) = (self.from + line.len(), self.from + line.len() - value.len());

@@ -125,6 +125,7 @@ fn what_is_no_request_is_refused() {
         ("", "", "malformed"),
         ("a b", "", "malformed"),
         ("x", "a\nb", "no colon"),
+        ("x:y", "a", "no colon and space after its name"),
         ("x", "a\nb: c", "2 lines and it has 1 headers"),
         ("x", "a\rb", "line break"),
         ("x", "a\0b", "control"),

@@ -16,6 +16,8 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -110,8 +112,11 @@ fn work(kind: &str, times: u64) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         return runtime.block_on(async {
             let config = Config::load("bench", TARGETS, &HashMap::<String, String>::new(), &brain).unwrap();
-            let nuncio = Nuncio::with_config(brain, config).egress(Taking).seed(7).start().unwrap();
+            let taken = Arc::new(AtomicU64::new(0));
+            let egress = Taking(Arc::clone(&taken));
+            let nuncio = Nuncio::with_config(brain, config).egress(egress).seed(7).start().unwrap();
             send_all(&nuncio, WARM_UP + times, 64).await;
+            assert_eq!(taken.load(Ordering::Relaxed), WARM_UP + times, "each is sent once");
         });
     }
     // As the host does: the guest gets the name of a secret.
@@ -135,11 +140,12 @@ fn taken() -> Outcome {
     Outcome::Reply(Reply { status: 200, head, body: b"ok".to_vec() })
 }
 
-/// Takes every request at once.
-struct Taking;
+/// Takes every request at once, and counts them.
+struct Taking(Arc<AtomicU64>);
 
 impl Egress for Taking {
     fn send(&self, _: http::Request<Bytes>, _: &Route, _: Duration) -> Exchanging<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
         Box::pin(std::future::ready(Exchange { outcome: taken(), detail: None }))
     }
 }

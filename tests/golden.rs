@@ -76,6 +76,7 @@ fn answers_to(cases: &Value) -> Value {
             "name": target.name,
             "concurrency": target.concurrency,
             "max-age": target.max_age.to_string(),
+            "has-condition": target.has_condition,
         })),
         "bad-configs": each(list(&cases["bad-configs"]), |bad| {
             let opened = brain.check(&json_text(&bad["config"])).unwrap();

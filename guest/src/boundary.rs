@@ -20,7 +20,7 @@ use crate::budget::Budget;
 use crate::color::Color;
 use crate::config::Config;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::filter::{self, Choice, Routed, Unknown};
+use crate::filter::{self, Choice, Envelope, Routed, Unknown};
 use crate::judge::{self, Admission, Attempt, Endpoint, Verdict};
 use crate::notification::{Body, Field, Level, Notification};
 use crate::outcome::{Class, Head, Outcome, Reply, Transport};
@@ -103,20 +103,22 @@ impl GuestDispatcher for Config {
             name: target.name.clone(),
             concurrency: target.concurrency,
             max_age: target.policy.max_age,
+            has_condition: target.when.is_some(),
         };
         Config::targets(self).iter().map(target).collect()
     }
 
     fn route(&self, notifications: Vec<wit::Notification>) -> Vec<wit::Routed> {
-        let unknown = |Unknown { at, because }| wit::UnknownName { at: number_out(at), because };
-        let routed = |notification: wit::Notification| {
-            let Routed { targets, unknown: names } = Config::route(self, &notification_in(notification));
-            wit::Routed {
-                targets: targets.into_iter().map(number_out).collect(),
-                unknown: names.into_iter().map(unknown).collect(),
-            }
-        };
+        let routed = |notification| routed_out(Config::route(self, &notification_in(notification)));
         notifications.into_iter().map(routed).collect()
+    }
+
+    fn route_envelopes(&self, envelopes: Vec<wit::Envelope>) -> Vec<wit::Routed> {
+        let routed = |envelope: wit::Envelope| {
+            let [to, tags] = [&envelope.to, &envelope.tags].map(|names| names.as_deref().unwrap_or_default());
+            routed_out(self.route_envelope(Envelope { level: level_in(envelope.level), to, tags }))
+        };
+        envelopes.into_iter().map(routed).collect()
     }
 
     fn explain(&self, notification: wit::Notification) -> Vec<wit::Decision> {
@@ -203,6 +205,14 @@ fn level_in(level: wit::Level) -> Level {
         wit::Level::Warn => Level::Warn,
         wit::Level::Error => Level::Error,
         wit::Level::Fatal => Level::Fatal,
+    }
+}
+
+fn routed_out(Routed { targets, unknown }: Routed) -> wit::Routed {
+    let name = |Unknown { at, because }| wit::UnknownName { at: number_out(at), because };
+    wit::Routed {
+        targets: targets.into_iter().map(number_out).collect(),
+        unknown: unknown.into_iter().map(name).collect(),
     }
 }
 

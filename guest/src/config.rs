@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, Pointer, did_you_mean};
-use crate::filter::{Choice, Decision, Index, Routed, Unknown};
+use crate::filter::{Choice, Decision, Envelope, Index, Routed, Unknown};
 use crate::notification::Notification;
 use crate::policy::{Policy, RetrySettings};
 use crate::provider::{self, Entry};
@@ -100,21 +100,32 @@ impl Config {
     /// Decides which targets get a notification.
     #[must_use]
     pub fn route(&self, notification: &Notification) -> Routed {
-        let mut targets = self.index.candidates(notification);
+        self.routed(notification.into(), Some(notification))
+    }
+
+    /// The same of what filters look at; conditions are taken to hold.
+    #[must_use]
+    pub fn route_envelope(&self, envelope: Envelope<'_>) -> Routed {
+        self.routed(envelope, None)
+    }
+
+    fn routed(&self, envelope: Envelope<'_>, whole: Option<&Notification>) -> Routed {
+        let mut targets = self.index.candidates(envelope);
         targets.retain(|number| {
-            self.targets.get(*number).is_some_and(|target| target.wants().decide(notification).sends())
+            self.targets.get(*number).is_some_and(|target| target.wants().decide(envelope, whole).sends())
         });
-        Routed { targets, unknown: self.index.unknown(notification) }
+        Routed { targets, unknown: self.index.unknown(envelope.to) }
     }
 
     /// Says of every target whether it gets a notification and why, then of each name in `to` that no target has.
     #[must_use]
     pub fn explain(&self, notification: &Notification) -> Vec<Decision> {
         let decisions = self.targets.iter().map(|target| target.wants().explain(notification));
-        let unknown = self.index.unknown(notification).into_iter().filter_map(|Unknown { at, because }| {
-            let target = notification.to.get(at)?.clone();
-            Some(Decision { target, choice: Choice::Unknown, because })
-        });
+        let unknown =
+            self.index.unknown(&notification.to).into_iter().filter_map(|Unknown { at, because }| {
+                let target = notification.to.get(at)?.clone();
+                Some(Decision { target, choice: Choice::Unknown, because })
+            });
         decisions.chain(unknown).collect()
     }
 }

@@ -16,8 +16,9 @@ use wasmtime::component::{Component, Linker, ResourceAny};
 use wasmtime::{Config, Engine, Store, StoreLimits, StoreLimitsBuilder};
 
 use crate::contract::{
-    Admission, Attempt, Decision, Diagnostic, Endpoint, Guest, Judged, Notification, Notifier, NotifierPre,
-    Place, Provider, Request, Routed, Target, TargetNumber, Tried, UrlDialect, UrlProblem, UrlTarget,
+    Admission, Attempt, Decision, Diagnostic, Endpoint, Envelope, Guest, Judged, Notification, Notifier,
+    NotifierPre, Place, Provider, Request, Routed, Target, TargetNumber, Tried, UrlDialect, UrlProblem,
+    UrlTarget,
 };
 
 pub mod cache;
@@ -88,6 +89,8 @@ pub struct Dispatcher {
     idle: Mutex<Vec<Box<Session>>>,
     brain: Brain,
     config: String,
+    /// Whether any of its targets has a condition, once they were asked about.
+    has_conditions: OnceLock<bool>,
 }
 
 struct Session {
@@ -249,7 +252,12 @@ impl Brain {
     /// Where the guest breaks off or refuses the configuration.
     pub fn dispatcher(&self, config: &str) -> Result<Dispatcher, Fault> {
         let first = self.open(config)?.map_err(refused)?;
-        Ok(Dispatcher { brain: self.clone(), config: config.to_owned(), idle: Mutex::new(vec![first]) })
+        Ok(Dispatcher {
+            brain: self.clone(),
+            config: config.to_owned(),
+            has_conditions: OnceLock::new(),
+            idle: Mutex::new(vec![first]),
+        })
     }
 
     fn open(&self, config: &str) -> Result<Result<Box<Session>, Vec<Diagnostic>>, Fault> {
@@ -333,7 +341,18 @@ impl Dispatcher {
     ///
     /// Where the guest breaks off; likewise for all others here.
     pub fn targets(&self) -> Result<Vec<Target>, Fault> {
-        self.call(|guest, store, this| guest.dispatcher().call_targets(store, this))
+        let targets = self.call(|guest, store, this| guest.dispatcher().call_targets(store, this))?;
+        // The same each time, by the contract.
+        self.has_conditions.get_or_init(|| targets.iter().any(|target| target.has_condition));
+        Ok(targets)
+    }
+
+    /// Whether any target has a condition.
+    fn has_conditions(&self) -> Result<bool, Fault> {
+        if self.has_conditions.get().is_none() {
+            self.targets()?;
+        }
+        Ok(self.has_conditions.get() == Some(&true))
     }
 
     /// Decides of some notifications which targets get them, each by itself.
@@ -342,8 +361,13 @@ impl Dispatcher {
     ///
     /// Where the guest breaks off, or gives another number of answers.
     pub fn route(&self, notifications: &[Notification]) -> Result<Vec<Routed>, Fault> {
-        let routed =
-            self.call(|guest, store, this| guest.dispatcher().call_route(store, this, notifications))?;
+        let routed = if self.has_conditions()? {
+            self.call(|guest, store, this| guest.dispatcher().call_route(store, this, notifications))?
+        } else {
+            // Each text and list that is handed over costs a call of the guest's allocator.
+            let envelopes: Vec<Envelope> = notifications.iter().map(Notification::envelope).collect();
+            self.call(|guest, store, this| guest.dispatcher().call_route_envelopes(store, this, &envelopes))?
+        };
         let (given, asked) = (routed.len(), notifications.len());
         if given == asked {
             Ok(routed)

@@ -1,7 +1,8 @@
 //! The nouns of the contract (`wit/`), as Rust types.
 //!
 //! These are the types that the component itself speaks, generated from the WIT text with its doc
-//! comments: what the library takes from its callers is what the guest gets, without a copy in between.
+//! comments: what the library takes from its callers is what the guest gets, without a copy in between; of an envelope
+//! alone there is one.
 //! Only this module names generated code.
 
 mod generated {
@@ -14,6 +15,7 @@ mod generated {
 
 pub use generated::exports::nuncio::dispatch::catalog::{Limit, Provider, UrlDialect, UrlProblem, UrlTarget};
 pub(crate) use generated::exports::nuncio::dispatch::dispatcher::Guest;
+pub(crate) use generated::nuncio::dispatch::types::Envelope;
 pub use generated::nuncio::dispatch::types::{
     Admission, Arrivals, Atom, Attempt, Body, Breaker, Choice, Class, Decision, Diagnostic, Ed25519,
     Endpoint, Escape, Field, Hidden, Hmac, Hold, Insertion, Judged, Judgement, KeyForm, Level, Method,

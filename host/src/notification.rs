@@ -1,6 +1,6 @@
 //! Making notifications.
 
-use crate::contract::{Body, Field, Level, Notification};
+use crate::contract::{Body, Envelope, Field, Level, Notification};
 
 /// A notification is no larger, all its texts together and what lists take: 256 KiB.
 pub const LARGEST_NOTIFICATION: usize = 256 << 10;
@@ -95,6 +95,12 @@ impl Notification {
         self.resolves = Some(key.into());
         self.key = None;
         self
+    }
+
+    /// What routing looks at, but for conditions.
+    pub(crate) fn envelope(&self) -> Envelope {
+        let some = |names: &[String]| (!names.is_empty()).then(|| names.to_vec());
+        Envelope { level: self.level, to: some(&self.to), tags: some(&self.tags) }
     }
 
     /// What it takes in memory, in bytes: all its texts together, and what each entry of a list takes beside

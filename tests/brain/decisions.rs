@@ -24,6 +24,17 @@ async fn what_is_no_target_gets_nothing_and_the_others_get_theirs() {
 }
 
 #[tokio::test]
+async fn a_notification_is_shown_whole_where_a_target_has_a_condition_and_nowhere_else() {
+    // Each breaks off at the other form.
+    for mode in ["has-a-condition", "has-no-condition"] {
+        let receiver = Receiver::start([reply(200)]);
+        let stage = start(&[target(mode, &receiver)]);
+        let receipt = stage.hand_in(Notification::new(Level::Info, "x")).await;
+        assert_eq!(receipt.targets, [mode.into()]);
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_the_guest_says_is_unknown_is_one_that_was_asked_for_once() {
     let receiver = Receiver::start([reply(200)]);
     for (mode, unknown) in [("knows-not-what-nobody-asked", 0), ("knows-not-what-it-knows", 1)] {

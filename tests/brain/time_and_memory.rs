@@ -124,7 +124,8 @@ async fn the_largest_notification_is_far_from_what_an_answer_may_bring() {
             {{"name":"g","provider":"gotify","url":"{url}","token":{{"$secret":"g/token"}}}},
             {{"name":"w","provider":"webhook","url":{{"$secret":"w/url"}},
                 "payload":"{{\"text\":\"$title $message\"}}"}},
-            {{"name":"d","provider":"webhook","url":{{"$secret":"d/url"}},"template":"discord"}}]}}"#
+            {{"name":"d","provider":"webhook","url":{{"$secret":"d/url"}},"template":"discord",
+                "when":"level >= 'info'"}}]}}"#
     );
     let dispatcher = brain.dispatcher(&targets).unwrap();
     let field = |n: usize| (format!("{n}\u{1}"), "\u{1}");

@@ -164,6 +164,34 @@ fn templates_and_conditions_are_read_with_the_target() {
 }
 
 #[test]
+fn an_envelope_is_routed_as_its_notification_but_for_conditions() {
+    let filtered = |name: &str, filter: Value| with(with(ntfy(), "name", json!(name)), "filter", filter);
+    let every = with(ntfy(), "when", json!("title == 'down'"));
+    let targets = json!([
+        every,
+        filtered("grave", json!({ "level": "error" })),
+        filtered("db", json!({ "tags": { "any": ["db", "web", "db"], "none": ["test"] } })),
+        filtered("all", json!({ "tags": { "all": ["db", "web"] } })),
+    ]);
+    let config = Config::read(&json!({ "targets": targets }).to_string()).unwrap();
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    for (level, tags, to, title, targets, taken) in [
+        (Level::Info, &[][..], &[][..], "up", &[][..], &[0][..]),
+        (Level::Info, &[], &[], "down", &[0], &[0]),
+        (Level::Error, &["web", "web", "db"], &[], "up", &[1, 2, 3], &[0, 1, 2, 3]),
+        (Level::Error, &["web", "test"], &[], "down", &[0, 1], &[0, 1]),
+        (Level::Info, &["test"], &["db", "phone", "db", "nobody", "nobody"], "up", &[0, 2], &[0, 2]),
+    ] {
+        let (tags, to) = (words(tags), words(to));
+        let asked = Notification { tags, to, ..notification(level, title, Body::Text("b".into())) };
+        let (routed, envelope) = (config.route(&asked), config.route_envelope((&asked).into()));
+        assert_eq!((&*routed.targets, &*envelope.targets), (targets, taken), "{asked:?}");
+        assert_eq!(routed.unknown, envelope.unknown);
+        assert_eq!(routed.unknown.iter().map(|name| name.at).collect::<Vec<_>>(), [3][..asked.to.len() / 5]);
+    }
+}
+
+#[test]
 fn a_template_that_is_wrong_is_refused_where_it_stands() {
     let mut target = ntfy();
     target["title"] = json!("{{ titel }}");

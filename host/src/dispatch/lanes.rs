@@ -79,7 +79,7 @@ impl Lanes {
         let ages = setup.targets.iter().map(|target| target.max_age);
         self.age_of_orphans = ages.fold(AGE_OF_ORPHANS_MS, u64::max);
         self.by_number.clear();
-        for (Target { name, concurrency, max_age }, number) in setup.targets.iter().zip(0..) {
+        for (Target { name, concurrency, max_age, .. }, number) in setup.targets.iter().zip(0..) {
             // A guest that invents targets would have a lane for each.
             let Some(fingerprint) = setup.fingerprints.get(name).copied() else {
                 self.by_number.push(None);

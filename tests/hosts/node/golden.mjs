@@ -105,6 +105,13 @@ function answersTo(cases, { catalog, ingest, dispatcher: { Dispatcher, untried }
       const notification = ingest.read(text(asked.notification), asked.id, BigInt(asked.at));
       const decisions = dispatcher.explain(notification);
       const [routed] = dispatcher.route([notification]);
+      const { level, to, tags } = notification;
+      const some = (names) => (names.length > 0 ? names : undefined);
+      const [taken] = dispatcher.routeEnvelopes([{ level, to: some(to), tags: some(tags) }]);
+      // Every condition is taken to hold, and one target has one.
+      const fails = [...taken.targets].filter((target) => !routed.targets.includes(target));
+      assert.deepEqual(fails.map((target) => dispatcher.targets()[target].hasCondition), fails.map(() => true));
+      assert.deepEqual({ ...taken, targets: [] }, { ...routed, targets: [] });
       const chosen = decisions.filter(({ choice }) => choice === 'send').map(({ target }) => target);
       const targets = [...chosen, ...(asked.ask ?? [])];
       const deliveries = targets.map((target) => deliver(dispatcher, untried(), target, notification, asked));

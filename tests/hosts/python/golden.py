@@ -61,6 +61,13 @@ def answers_to(cases, brain):
         notification, written = read(asked, text(asked["notification"]))
         decisions = brain.on(dispatcher, "explain", notification)[1]
         routed = brain.on(dispatcher, "route", [notification])[1][0]
+        some = {name: getattr(notification, name) or None for name in ("to", "tags")}
+        envelope = record({"level": notification.level, **some})
+        (taken,) = brain.on(dispatcher, "route-envelopes", [envelope])[1]
+        # Every condition is taken to hold, and one target has one.
+        targets = brain.on(dispatcher, "targets")[1]
+        fails = [target for target in taken["targets"] if target not in routed["targets"]]
+        assert all(targets[target]["has-condition"] for target in fails) and taken["unknown"] == routed["unknown"]
         chosen = [decision["target"] for decision in decisions if decision["choice"] == "send"]
         asked = {"ask": [], "endpoint": {}, **asked}
         delivered = [deliver(brain, dispatcher, target, notification, asked) for target in chosen + asked["ask"]]

@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use generated::exports::nuncio::dispatch::dispatcher::{Dispatcher, GuestDispatcher};
 use generated::exports::nuncio::dispatch::{catalog, dispatcher, ingest};
 use generated::nuncio::dispatch::types::{
-    self, Admission, Attempt, Choice, Class, Decision, Diagnostic, Endpoint, Hold, Judged, Judgement, Level,
-    Notification, Outcome, Place, Reply, Request, Routed, Tried, UnknownName, Verdict,
+    self, Admission, Attempt, Choice, Class, Decision, Diagnostic, Endpoint, Envelope, Hold, Judged,
+    Judgement, Level, Notification, Outcome, Place, Reply, Request, Routed, Tried, UnknownName, Verdict,
 };
 use serde_json::Value as Json;
 
@@ -172,7 +172,8 @@ impl GuestDispatcher for Rogue {
             excess::endless();
         }
         let concurrency = if self.has("concurrency-0") { 0 } else { 4 };
-        let named = |name: String| types::Target { name, concurrency, max_age: u64::MAX };
+        let has_condition = ["route-traps-at-one", "has-a-condition"].iter().any(|mode| self.has(mode));
+        let named = |name: String| types::Target { name, concurrency, max_age: u64::MAX, has_condition };
         let again = self.0.iter().filter(|target| target.mode == "is-there-twice");
         let own = self.0.iter().chain(again).map(|target| target.name.clone());
         let invented = if self.has("many-targets") { 50_000 } else { 0 };
@@ -182,30 +183,19 @@ impl GuestDispatcher for Rogue {
     }
 
     fn route(&self, notifications: Vec<Notification>) -> Vec<Routed> {
-        let are_several = notifications.len() > 1;
         // One message takes the others with it, where they are asked about together.
         let has_poison = notifications.iter().any(|notification| notification.title == "poison");
-        if self.has("route-traps-at-several") && are_several || self.has("route-traps-at-one") && has_poison {
+        if self.has("route-traps-at-one") && has_poison || self.has("has-no-condition") {
             std::process::abort();
         }
-        if self.has("route-loops-at-several") && are_several {
-            excess::endless();
-        }
-        if self.has("routes-up-to-four") && notifications.len() > 4 {
+        self.routed(notifications.iter().map(|notification| notification.to.as_slice()))
+    }
+
+    fn route_envelopes(&self, envelopes: Vec<Envelope>) -> Vec<Routed> {
+        if self.has("has-a-condition") {
             std::process::abort();
         }
-        let mut routed: Vec<Routed> = notifications.iter().map(|one| self.routed(one)).collect();
-        if self.has("routes-none") || self.has("routes-none-of-several") && are_several {
-            routed.clear();
-        }
-        // What it is asked about with others goes nowhere, so that it shows.
-        if self.has("routes-up-to-four") && are_several {
-            routed.iter_mut().for_each(|routed| routed.targets.clear());
-        }
-        if self.has("routes-twice") {
-            routed.extend(routed.clone());
-        }
-        routed
+        self.routed(envelopes.iter().map(|envelope| envelope.to.as_deref().unwrap_or_default()))
     }
 
     fn explain(&self, notification: Notification) -> Vec<Decision> {
@@ -343,11 +333,34 @@ fn unknown_name(at: u32) -> UnknownName {
 }
 
 impl Rogue {
-    fn routed(&self, notification: &Notification) -> Routed {
+    fn routed<'a>(&self, all: impl ExactSizeIterator<Item = &'a [String]>) -> Vec<Routed> {
+        let count = all.len();
+        let are_several = count > 1;
+        if self.has("route-traps-at-several") && are_several || self.has("routes-up-to-four") && count > 4 {
+            std::process::abort();
+        }
+        if self.has("route-loops-at-several") && are_several {
+            excess::endless();
+        }
+        let mut routed: Vec<Routed> = all.map(|to| self.routed_one(to)).collect();
+        if self.has("routes-none") || self.has("routes-none-of-several") && are_several {
+            routed.clear();
+        }
+        // What it is asked about with others goes nowhere, so that it shows.
+        if self.has("routes-up-to-four") && are_several {
+            routed.iter_mut().for_each(|routed| routed.targets.clear());
+        }
+        if self.has("routes-twice") {
+            routed.extend(routed.clone());
+        }
+        routed
+    }
+
+    fn routed_one(&self, to: &[String]) -> Routed {
         let mut targets = Vec::new();
         let mut unknown = Vec::new();
         for (number, target) in (0..).zip(&self.0) {
-            if !notification.to.is_empty() && !notification.to.contains(&target.name) {
+            if !to.is_empty() && !to.contains(&target.name) {
                 continue;
             }
             targets.push(number);

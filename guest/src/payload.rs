@@ -10,16 +10,56 @@ use crate::provider::webhook::form;
 use crate::request::{Escape, Request, Segment};
 use crate::settings::Secret;
 
-/// How long most bodies are, roughly, in bytes: room for it is made once.
+/// How long most bodies are, roughly, in bytes: room for it is made at once.
 const USUAL: usize = 256;
 
 /// A JSON object.
 #[derive(Debug, Default)]
-pub(crate) struct Object(Vec<Segment>);
+pub(crate) struct Object(Written);
 
 /// A form, `application/x-www-form-urlencoded`.
 #[derive(Debug, Default)]
-pub(crate) struct Form(Vec<Segment>);
+pub(crate) struct Form(Written);
+
+/// What is written of a body.
+#[derive(Debug)]
+struct Written {
+    /// What is before the text at its end.
+    before: Vec<Segment>,
+    text: String,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self { before: Vec::new(), text: String::with_capacity(USUAL) }
+    }
+}
+
+impl Written {
+    fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.text.is_empty()
+    }
+
+    fn write(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    fn insert(&mut self, segment: Segment) {
+        let text = std::mem::replace(&mut self.text, String::with_capacity(USUAL));
+        if !text.is_empty() {
+            self.before.push(Segment::Text(text));
+        }
+        self.before.push(segment);
+    }
+
+    fn into_segments(self) -> Vec<Segment> {
+        let Self { before: mut segments, text } = self;
+        if !text.is_empty() {
+            segments.push(Segment::Text(text));
+        }
+        segments
+    }
+}
 
 /// A value as JSON; an object without members, an empty list and an empty text are one too.
 pub(crate) fn object<const N: usize>(mut members: [(&str, Value); N]) -> Value {
@@ -55,7 +95,7 @@ impl Object {
             Value::String(text) => self.member(name, text),
             value => {
                 self.name(name);
-                self.push(&value.to_string());
+                self.0.write(&value.to_string());
             }
         }
         self
@@ -77,16 +117,16 @@ impl Object {
     /// With what the host writes, such as a signature, for the text of one more member.
     pub(crate) fn with_segment(mut self, name: &str, segment: Segment) -> Self {
         self.name(name);
-        self.push("\"");
-        self.0.push(segment);
-        self.push("\"");
+        self.0.write("\"");
+        self.0.insert(segment);
+        self.0.write("\"");
         self
     }
 
     /// The body of a request.
     pub(crate) fn into_body(mut self) -> Vec<Segment> {
-        self.push(if self.0.is_empty() { "{}" } else { "}" });
-        self.0
+        self.0.write(if self.0.is_empty() { "{}" } else { "}" });
+        self.0.into_segments()
     }
 
     /// The request with this for its body.
@@ -103,21 +143,15 @@ impl Object {
 
     fn name(&mut self, name: &str) {
         let start = if self.0.is_empty() { "{" } else { "," };
-        self.push(start);
+        self.0.write(start);
         self.text(name);
-        self.push(":");
+        self.0.write(":");
     }
 
     fn text(&mut self, text: &str) {
-        write(&mut self.0, &|out| {
-            out.push('"');
-            push_inside(text, out);
-            out.push('"');
-        });
-    }
-
-    fn push(&mut self, text: &str) {
-        push(&mut self.0, text);
+        self.0.write("\"");
+        push_inside(text, &mut self.0.text);
+        self.0.write("\"");
     }
 }
 
@@ -125,7 +159,7 @@ impl Form {
     /// With one more pair.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.name(name);
-        push(&mut self.0, &form::encode(value));
+        self.0.write(&form::encode(value));
         self
     }
 
@@ -137,39 +171,24 @@ impl Form {
     /// With a secret for the value of one more pair.
     pub(crate) fn with_secret(mut self, name: &str, secret: &Secret) -> Self {
         self.name(name);
-        self.0.push(secret.segment(Escape::Percent));
+        self.0.insert(secret.segment(Escape::Percent));
         self
     }
 
     /// The request with this for its body.
     pub(crate) fn into(self, request: Request) -> Request {
         let mut request = request.header("content-type", vec!["application/x-www-form-urlencoded".into()]);
-        request.body = self.0;
+        request.body = self.0.into_segments();
         request
     }
 
     fn name(&mut self, name: &str) {
         if !self.0.is_empty() {
-            push(&mut self.0, "&");
+            self.0.write("&");
         }
-        push(&mut self.0, &form::encode(name));
-        push(&mut self.0, "=");
+        self.0.write(&form::encode(name));
+        self.0.write("=");
     }
-}
-
-/// Adds text to the last segment, where that is text.
-fn push(segments: &mut Vec<Segment>, text: &str) {
-    write(segments, &|out| out.push_str(text));
-}
-
-/// Writes to the end of the last segment, where that is text.
-fn write(segments: &mut Vec<Segment>, write: &dyn Fn(&mut String)) {
-    if let Some(Segment::Text(out)) = segments.last_mut() {
-        return write(out);
-    }
-    let mut out = String::with_capacity(USUAL);
-    write(&mut out);
-    segments.push(Segment::Text(out));
 }
 
 /// Adds a text as what is between the quotation marks of a JSON string

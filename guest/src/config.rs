@@ -103,7 +103,7 @@ impl Config {
         self.routed(notification.into(), Some(notification))
     }
 
-    /// The same of what filters look at; conditions are taken to hold.
+    /// The same of an envelope; conditions are taken to hold.
     #[must_use]
     pub fn route_envelope(&self, envelope: Envelope<'_>) -> Routed {
         self.routed(envelope, None)

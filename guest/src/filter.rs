@@ -200,7 +200,7 @@ pub struct Index {
     by_tag: Numbers,
 }
 
-/// Numbers of targets, each by a word; sorted. In a component a tree is ten times the code.
+/// Numbers of targets, each by a word; sorted. Trees in its place made the component 3 kB larger.
 #[derive(Clone, Debug, Default)]
 struct Numbers(Vec<(String, usize)>);
 
@@ -377,8 +377,9 @@ mod tests {
                 .collect();
             let all = || filters.iter().map(|(name, filter)| wants(name, filter));
             let asked = Notification { tags, to, ..tagged(Level::Info, &[]) };
+            let gets = |wants: Wants<'_>| wants.decide((&asked).into(), Some(&asked)).sends();
             let getting: Vec<usize> =
-                (0..).zip(all()).filter(|(_, wants)| wants.decide((&asked).into(), Some(&asked)).sends()).map(|(n, _)| n).collect();
+                (0..).zip(all()).filter(|(_, wants)| gets(*wants)).map(|(n, _)| n).collect();
             let index = Index::new(all());
             let candidates = index.candidates((&asked).into());
             prop_assert!(candidates.is_sorted_by(|one, next| one < next));

@@ -52,6 +52,7 @@ impl<'a> Excerpt<'a> {
         let Some((line, rest)) = self.text.split_once('\n') else {
             return Some(invalid("the last header does not end with a line feed"));
         };
+        // Looking for one character is much quicker than for a text of two.
         let Some((name, value)) =
             line.split_once(':').and_then(|(name, rest)| Some((name, rest.strip_prefix(' ')?)))
         else {

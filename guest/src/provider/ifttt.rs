@@ -198,7 +198,8 @@ fn apprise_values(url: &mut ServiceUrl) -> Result<Values, UrlProblem> {
             }
             _ => {
                 let hint = "an event has `value1`, `value2` and `value3`";
-                return Err(wrong(&format!("?{sign}{name}"), "is no value of an event", hint));
+                // The name is the URL's, and can be a secret that stands in the wrong place.
+                return Err(wrong(&format!("?{sign}"), "is not followed by a value of an event", hint));
             }
         };
         if let Some(place) = places.get_mut(place) {
@@ -335,7 +336,7 @@ mod tests {
         for (url, part) in [
             ("ifttt://", "host"),
             ("ifttt://key", "path"),
-            ("ifttt://key@e?+value4=x", "?+value4"),
+            ("ifttt://key@e?+value4=x", "?+"),
             ("ifttt://key@e?-value2=", "?-value2"),
             ("ifttt:///?events=e", "host"),
             ("ifttt://key?events=", "?events"),
